@@ -1,0 +1,45 @@
+# `make help` lists the targets. Both `make book` and `make test` create .venv when it is missing or stale.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/stamp
+
+.PHONY: help book test lab execute seeds gpu clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+book: $(STAMP)  ## build the HTML book from the stored outputs
+	$(BIN)/jupyter-book build .
+	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/jupyter-book build . -W --keep-going --all
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=2 GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
+	@echo "All tests passed."
+
+lab: $(STAMP)  ## open JupyterLab in the folder of chapters
+	$(BIN)/jupyter lab book
+
+execute: $(STAMP)  ## run the notebooks whose code has changed in the book profile and store their outputs
+	$(BIN)/python tools/execute.py
+
+seeds: $(STAMP)  ## repeat the experiments over many seeds and rewrite the stale tables in book/results
+	$(BIN)/python tools/results.py run
+
+gpu:  ## with the python3 at hand, never .venv: GPU tests, the benchmark, the full-scale results that are missing
+	PYTHONPATH=. python3 -m pytest -m gpu tests
+	PYTHONPATH=. python3 benchmarks/data_path.py --device cuda
+	PYTHONPATH=. python3 tools/results.py run --full
+
+clean:  ## remove what was built, not .venv
+	rm -rf _build build .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,131 @@
+"""Checkpoints: one file that holds all a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_course import models
+from gan_course.errors import CheckpointError
+
+FORMAT = 1
+
+
+def capture(model: nn.Module) -> dict[str, Any]:
+    """Return the state of ``model`` with its optimizers (by attribute name) and the torch random state.
+
+    A module's ``state_dict`` leaves its optimizers out, and with them Adam's moments: a run resumed without them
+    goes another way.
+    """
+    device = next(model.parameters()).device
+    return {
+        "family": model.family,
+        "settings": model.settings,
+        "model": model.state_dict(),
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in _optimizers(model)},
+        "rng": {"cpu": torch.get_rng_state(), "device": _device_rng(device)},
+    }
+
+
+def restore(model: nn.Module, state: dict[str, Any]) -> None:
+    """Put what :func:`capture` returned back into ``model``, its optimizers and the random state.
+
+    Raises:
+        CheckpointError: if the state belongs to a model of another family or with other settings.
+    """
+    if state["family"] != model.family:
+        raise CheckpointError(f"the checkpoint is of family {state['family']!r}, the model of {model.family!r}")
+    if differing := differences(state["settings"], model.settings):
+        raise CheckpointError(f"the checkpoint was made with other settings: {differing}")
+    model.load_state_dict(state["model"])
+    for name, optimizer in _optimizers(model):
+        optimizer.load_state_dict(state["optimizers"][name])
+    torch.set_rng_state(state["rng"]["cpu"].cpu())
+    device = next(model.parameters()).device
+    if device.type != "cpu" and state["rng"]["device"] is not None:
+        _device_rng(device, state["rng"]["device"].cpu())
+
+
+def save(path: Path | str, state: dict[str, Any]) -> None:
+    """Write ``state`` so that a crash at any moment leaves either the old file or the new one, whole.
+
+    Raises:
+        CheckpointError: if a tensor is not finite; the old file stays.
+    """
+    for name, tensor in _tensors(state):
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{name} holds values that are not finite: not saved, {path} stays as it was")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    with open(beside, "wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing anything in it (``weights_only``).
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or not a checkpoint of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; train first, or name the folder given to --out")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = f"{type(error).__name__} {error}".splitlines()[0][:120]
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint ({reason}); move it away to start again, it is not overwritten"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this version of gan_course (format {FORMAT})")
+    return state
+
+
+def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """Build the model that a checkpoint describes; return it in evaluation mode, with the whole state."""
+    state = load(path, device)
+    model = models.family(state["family"])(**state["settings"]).to(device)
+    model.load_state_dict(state["model"])
+    return model.eval(), state
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Return ``"lr was 0.1, now 0.2"`` for every key with another value, or an empty string."""
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in keys)
+
+
+def _optimizers(model: nn.Module) -> list[tuple[str, torch.optim.Optimizer]]:
+    return [(name, value) for name, value in vars(model).items() if isinstance(value, torch.optim.Optimizer)]
+
+
+def _device_rng(device: torch.device, new: Tensor | None = None) -> Tensor | None:
+    """Get (or set) the random state of an accelerator; None on the CPU."""
+    if device.type == "cpu":
+        return None
+    backend = torch.cuda if device.type == "cuda" else torch.mps
+    if new is not None:
+        backend.set_rng_state(new)
+    return backend.get_rng_state()
+
+
+def _tensors(value: Any, name: str = "state") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _tensors(item, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _tensors(item, f"{name}[{i}]")

@@ -1,0 +1,47 @@
+"""An exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class EMA(nn.Module):
+    r"""A copy of ``network`` whose parameters follow it slowly.
+
+    After each training step :meth:`update` sets
+
+    .. math:: \bar\theta \leftarrow \beta\,\bar\theta + (1 - \beta)\,\theta
+
+    for parameters and copies buffers (batch-norm statistics are averages already). GANs circle around a solution
+    rather than settle on it; the average lies nearer to its centre (Yazici et al., 2019). It starts at the
+    initial weights, whose share after ``t`` steps is :math:`\beta^t`.
+
+    Args:
+        network: the network to follow; it is deep-copied and not changed.
+        decay: :math:`\beta` in [0, 1); 0 keeps a plain copy.
+    """
+
+    def __init__(self, network: nn.Module, decay: float = 0.99):
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), got {decay}")
+        self.decay = decay
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> EMA:
+        """The average is never trained: it stays in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average one step towards ``network``."""
+        averaged = [p.data for p in self.network.parameters()]
+        torch._foreach_lerp_(averaged, [p.data for p in network.parameters()], 1 - self.decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+        return self.network(*args, **kwargs)

@@ -1,0 +1,28 @@
+"""The errors that a user can do something about; the command line shows them as one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DataError(RuntimeError):
+    """A data set is missing, incomplete or damaged."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, damaged, or belongs to another run."""
+
+
+def unknown(kind: str, name: object, known: Iterable[object]) -> ValueError:
+    """Return the error for an unknown ``name``, with the nearest known one.
+
+    Args:
+        kind: what was being looked up, for example ``"loss"``.
+        name: what came.
+        known: all accepted names.
+    """
+    names = [str(k) for k in known]
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {kind} {str(name)!r}; known: {', '.join(names)}.{hint}")

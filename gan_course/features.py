@@ -1,0 +1,149 @@
+"""Small classifiers that judge generated digits.
+
+A judge is a convolutional network that was trained to read the digits of one data set at one size. It
+answers two questions about generated images: which class does each show, and how surely
+(:meth:`Judge.probabilities`); and how far are the images from real ones, as a Frechet distance of its 64
+features (:meth:`Judge.features`).
+
+Such a distance is comparable only within one judge: the features of another set, size or training have
+another scale, and it also depends on the number of images. Put it beside the value that real images of
+the same number get (``JudgeInfo.floor``). It is not the Inception FID of the literature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .errors import DataError
+
+WEIGHTS = Path(__file__).parent / "weights"
+N_FEATURES = 64
+N_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class JudgeInfo:
+    """What is known about a judge, as ``tools/train_judges.py`` measured it on the test split.
+
+    Attributes:
+        file: name of the weights in ``gan_course/weights``.
+        accuracy: share of the real test images that it reads correctly, in [0, 1].
+        confidence: mean of its largest class probability over the same images, in [0, 1].
+        floor: Frechet distance of real training images (the first 2,000, or all 1,297 of digits) to all
+            real test images; what a perfect generator would get at these numbers.
+        parameters: number of weights.
+    """
+
+    file: str
+    accuracy: float
+    confidence: float
+    floor: float
+    parameters: int
+
+
+# Lines as printed by tools/train_judges.py.
+JUDGES: dict[tuple[str, int], JudgeInfo] = {
+    ("digits", 8): JudgeInfo("digits-8.safetensors", 0.9920, 0.9854, 4.88, 45162),
+    ("digits", 16): JudgeInfo("digits-16.safetensors", 0.9980, 0.9898, 4.95, 45162),
+    ("mnist", 16): JudgeInfo("mnist-16.safetensors", 0.9891, 0.9863, 1.40, 45162),
+    ("mnist", 28): JudgeInfo("mnist-28.safetensors", 0.9926, 0.9924, 3.70, 65642),
+}
+
+
+class Judge(nn.Module):
+    """Convolutional classifier of grey square images.
+
+    Three 3x3 convolutions (32, 32, 64 channels), each with ReLU and 2x2 max pooling, bring the image
+    down to (64, size // 8, size // 8); images below 16x16 skip the first pooling. A linear layer gives
+    the 64 features (leaky ReLU: with ReLU a third of them were zero on all images) and another one the
+    10 logits.
+
+    ``forward`` can be differentiated with respect to the images. The three named methods are for
+    measuring: no gradient, any number of images in chunks, on the device of the judge.
+
+    Args:
+        size: side of the images in pixels, 8 or more.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        if size < 8:
+            raise ValueError(f"size: got {size}, expected at least 8")
+        self.size = size
+        self.conv1 = nn.Conv2d(1, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.pools = 2 if size < 16 else 3
+        self.fc = nn.Linear(64 * (size >> self.pools) ** 2, N_FEATURES)
+        self.head = nn.Linear(N_FEATURES, N_CLASSES)
+
+    def _features(self, x: Tensor) -> Tensor:
+        h = F.relu(self.conv1(x))
+        if self.pools == 3:
+            h = F.max_pool2d(h, 2)
+        h = F.max_pool2d(F.relu(self.conv2(h)), 2)
+        h = F.max_pool2d(F.relu(self.conv3(h)), 2)
+        return F.leaky_relu(self.fc(h.flatten(1)), 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, 10) of images (n, 1, size, size) in [-1, 1]."""
+        return self.head(self._features(x))
+
+    def features(self, x: Tensor, chunk: int = 1000) -> Tensor:
+        """Features (n, 64), float32, of images (n, 1, size, size) in [-1, 1].
+
+        Raises:
+            ValueError: wrong shape or dtype, no image, NaN, or values outside [-1, 1].
+        """
+        return self._in_chunks(self._features, x, chunk)
+
+    def logits(self, x: Tensor, chunk: int = 1000) -> Tensor:
+        """Logits (n, 10), float32. Arguments and errors as for :meth:`features`."""
+        return self._in_chunks(self, x, chunk)
+
+    def probabilities(self, x: Tensor, chunk: int = 1000) -> Tensor:
+        """Class probabilities (n, 10), float32. Arguments and errors as for :meth:`features`."""
+        return self.logits(x, chunk).softmax(1)
+
+    @torch.no_grad()
+    def _in_chunks(self, function: Callable[[Tensor], Tensor], x: Tensor, chunk: int) -> Tensor:
+        shape = (1, self.size, self.size)
+        if x.dim() != 4 or x.shape[1:] != shape or len(x) == 0:
+            expected = f"(n, {', '.join(map(str, shape))}) with n of 1 or more"
+            raise ValueError(f"x: got shape {tuple(x.shape)}, expected {expected}")
+        if not x.is_floating_point():
+            raise ValueError(f"x: got {x.dtype}, expected floating-point images in [-1, 1]")
+        low, high = (float(v) for v in x.aminmax())
+        if not (low >= -1.001 and high <= 1.001):  # written so that NaN fails too
+            raise ValueError(f"x: got values from {low:.4g} to {high:.4g}, expected images in [-1, 1]")
+        device = self.head.weight.device
+        return torch.cat([function(part.to(device, torch.float32)) for part in x.split(chunk)])
+
+
+def judge(data: str, size: int, device: str | torch.device = "cpu") -> Judge:
+    """The trained judge of a data set at a size, in eval mode and frozen.
+
+    Raises:
+        ValueError: there is none; names those there are, the nearest first.
+        DataError: its weights are missing or damaged.
+    """
+    if (data, size) not in JUDGES:
+        nearest = sorted(JUDGES, key=lambda key: (key[0] != data, abs(key[1] - size)))
+        known = ", ".join(f"{name} at {side}x{side}" for name, side in nearest)
+        raise ValueError(f"no judge for {data!r} at {size}x{size}; there is one for {known}")
+    from safetensors.torch import load_file
+
+    file = WEIGHTS / JUDGES[data, size].file
+    net = Judge(size)
+    try:
+        net.load_state_dict(load_file(file))
+    except Exception as error:  # safetensors has its own error classes, not derived from OSError
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} cannot be read ({reason}); install the package again") from error
+    return net.requires_grad_(False).eval().to(device)

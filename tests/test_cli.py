@@ -1,0 +1,187 @@
+"""The command line as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from gan_course import checkpoint, cli
+from gan_course.train import CHECKPOINT
+
+SMALL = ["--data", "digits", "--seed", "3"]
+
+
+def run(*arguments: str | Path) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(checkpoint._tensors(checkpoint.load(folder / CHECKPOINT)["model"]))
+
+
+def test_train_sample_evaluate(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run("train", "gan", *SMALL, "--steps", 40, "--out", out) == 0
+    assert "digits: 1,297 images of shape (1, 8, 8); new run" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir()} == {"checkpoint.pt", "log.jsonl", "samples"}
+    assert len(list((out / "samples").iterdir())) == 21
+
+    assert run("sample", out, "--n", 12, "--out", tmp_path / "deep" / "grid.png") == 0
+    assert Image.open(tmp_path / "deep" / "grid.png").size == (1 + 9 * 3, 1 + 9 * 4)
+
+    assert run("evaluate", out, "--n", 300) == 0
+    result = json.loads((out / "metrics.json").read_text())
+    assert result["step"] == 40 and result["reference"] == 300
+    assert result["generated"]["frechet"] > 20 * result["real"]["frechet"]  # hardly trained
+    assert result["real"]["classes"] == 10
+    assert "generated" in capsys.readouterr().out
+
+
+def test_kill_9_then_the_same_command_ends_with_the_same_bits(tmp_path):
+    command = [sys.executable, "-m", "gan_course.cli", "train", "gan", *SMALL, "--steps", "700"]
+    command += ["--checkpoint-seconds", "0", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, whole], env=environment, check=True, capture_output=True)
+
+    process = subprocess.Popen([*command, killed], env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / CHECKPOINT).exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    stopped_at = checkpoint.load(killed / CHECKPOINT)["step"]
+    assert 0 < stopped_at < 700
+
+    subprocess.run([*command, killed], env=environment, check=True, capture_output=True)
+    a, b = weights(whole), weights(killed)
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    strip = lambda p: [{k: v for k, v in json.loads(x).items() if k != "seconds"} for x in p.read_text().splitlines()]  # noqa: E731
+    assert strip(whole / "log.jsonl") == strip(killed / "log.jsonl")
+
+
+def test_ctrl_c_is_130_and_resumable(tmp_path):
+    command = [sys.executable, "-m", "gan_course.cli", "train", "gan", *SMALL, "--steps", "100000", "--out", tmp_path]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("samples/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped after step" in errors and "the same command goes on from there" in errors
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] > 0
+
+
+def test_more_steps_extend_a_run(tmp_path, capsys):
+    assert run("train", "gan", *SMALL, "--steps", 60, "--out", tmp_path / "a") == 0
+    assert run("train", "gan", *SMALL, "--steps", 30, "--out", tmp_path / "b", "--snapshot-every", 10) == 0
+    assert run("train", "gan", *SMALL, "--steps", 60, "--out", tmp_path / "b") == 0
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert "going on with the run" in capsys.readouterr().out
+
+
+def images(folder: Path, colour: bool) -> Path:
+    folder.mkdir()
+    for i in range(6):
+        Image.new("RGB" if colour else "L", (8, 8), (i * 40, 9, 90) if colour else i * 40).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def trained(tmp_path) -> Path:
+    assert run("train", "gan", *SMALL, "--steps", 5, "--out", tmp_path / "run") == 0
+    return tmp_path / "run"
+
+
+def errors(capsys, *arguments) -> str:
+    """Run, expect exit code 2 and one line on stderr, return it."""
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("gan-course: error: ") and captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
+    new = tmp_path / "new"
+    assert "Did you mean 'mnist'?" in errors(capsys, "train", "gan", "--data", "mnits", "--out", new)
+    assert "--steps must be at least 1, got -1" in errors(capsys, "train", "gan", *SMALL, "--steps", -1, "--out", new)
+    assert "Did you mean 'gan'?" in errors(capsys, "train", "gam", *SMALL, "--out", new)
+    assert "lr_g and lr_d must be positive" in errors(capsys, "train", "gan", *SMALL, "--lr", -1, "--out", new)
+    assert "batch must be at least 1" in errors(capsys, "train", "gan", *SMALL, "--batch", 0, "--out", new)
+    assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
+    assert "expected a folder of images" in errors(capsys, "train", "gan", "--data", "./none", "--out", new)
+    assert not new.exists()
+
+    before = (trained / CHECKPOINT).read_bytes()
+    colour = images(tmp_path / "colour", colour=True)
+    line = errors(capsys, "train", "gan", "--data", colour, "--out", trained)
+    assert "is a run with other settings" in line and "shape was (1, 8, 8), now (3, 8, 8)" in line
+    line = errors(capsys, "train", "gan", *SMALL, "--lr", 0.1, "--out", trained)
+    assert "lr_g was 0.0005, now 0.1" in line
+    assert (trained / CHECKPOINT).read_bytes() == before
+
+    grey = images(tmp_path / "grey", colour=False)
+    assert "has no subfolder test/" in errors(capsys, "evaluate", trained, "--data", grey)
+
+
+def test_colour_folder_for_a_grey_model(trained, tmp_path, capsys):
+    colour = tmp_path / "sets"
+    colour.mkdir()
+    images(colour / "train", colour=True)
+    images(colour / "test", colour=True)
+    line = errors(capsys, "evaluate", trained, "--data", colour)
+    assert "has images of shape (3, 8, 8), the run in" in line and "makes (1, 8, 8)" in line
+
+
+def test_damaged_and_missing_runs(trained, tmp_path, capsys):
+    assert "no checkpoint at" in errors(capsys, "sample", tmp_path / "nowhere")
+    path = trained / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-200])
+    before = path.read_bytes()
+    for command in (["train", "gan", *SMALL, "--out"], ["evaluate"], ["sample"]):
+        assert "is damaged or not a checkpoint" in errors(capsys, *command, trained)
+    assert path.read_bytes() == before
+
+
+def test_missing_data_and_no_network(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # refuses every connection
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    line = errors(capsys, "data", "mnist")
+    assert "check the network" in line and "by hand" in line and "digits" in line
+    (tmp_path / "root" / "MNIST" / "raw").mkdir(parents=True)
+    monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path / "root"))
+    assert "train-images-idx3-ubyte is missing" in errors(capsys, "train", "gan", "--data", "mnist", "--out", tmp_path)
+
+
+def test_show_data(tmp_path, capsys):
+    assert run("data", "digits", "--out", tmp_path / "grid.png") == 0
+    out = capsys.readouterr().out
+    assert "digits train: 1,297 images of shape (1, 8, 8), images per class [" in out
+    assert "digits test: 500 images" in out
+    assert Image.open(tmp_path / "grid.png").size == (73, 73)
+
+
+def test_help_and_usage(capsys):
+    for arguments in (["--help"], ["train", "--help"], ["--version"]):
+        with pytest.raises(SystemExit) as stop:
+            run(*arguments)
+        assert stop.value.code == 0
+    with pytest.raises(SystemExit) as stop:
+        run("train", "gan")
+    assert stop.value.code == 2
+    assert "required: --data, --out" in capsys.readouterr().err

@@ -1,0 +1,192 @@
+"""The first cell of each chapter, as Colab runs it: torch is there, the course is not; nothing else changes.
+
+A new environment borrows every installed package but the course by symbolic links; `google.colab` is a
+stand-in; git redirects the repository URL to a copy of this working tree; pip may not ask any index.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+URL = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+CHAPTERS = sorted(p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+HAS_GIT = shutil.which("git") is not None and (ROOT / ".git").exists()
+
+pytestmark = [
+    pytest.mark.skipif(not HAS_GIT, reason="needs git and a git working tree"),
+    pytest.mark.skipif(sys.platform == "win32", reason="borrows installed packages by symbolic links"),
+    *(
+        pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
+        for name in ("pip", "setuptools", "IPython")
+    ),
+]
+
+# Runs in the new environment: the cell, then what a reader might do next; leaves a report.
+RUNNER = """
+import json, sys
+from pathlib import Path
+
+cell, colab, report = Path(sys.argv[1]), sys.argv[2] == "colab", Path(sys.argv[3])
+if colab:
+    import google.colab
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_cell(cell.read_text(encoding="utf-8")).raise_error()
+print("-- end of the cell --")
+import gan_course, torch
+
+found = {"package": gan_course.__file__, "torch": torch.__file__, "out": str(shell.user_ns["out"])}
+if colab:
+    from google.colab import drive
+    from gan_course import notebook
+    found["mounted before"] = list(drive.MOUNTED)
+    found["out on drive"] = str(notebook.start("chapter", drive=True))
+    found["mounted"] = drive.MOUNTED
+report.write_text(json.dumps(found))
+"""
+
+
+@dataclass
+class Machine:
+    """An environment of its own, and what git and pip in it are told."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    @property
+    def packages(self) -> Path:
+        return next((self.folder / "env" / "lib").glob("python3*")) / "site-packages"
+
+    def state(self) -> dict[str, tuple]:
+        """What stands in site-packages, the contents of borrowed packages included as far as torch goes."""
+        entries = ((path.name, path.lstat()) for path in self.packages.iterdir())
+        state = {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in entries}
+        for path in self.packages.glob("torch*"):
+            for name in ("__init__.py", "version.py", "METADATA", "RECORD", "INSTALLER"):
+                if (path / name).is_file():
+                    stat = (path / name).stat()
+                    state[f"{path.name}/{name}"] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        return state
+
+    def run_cell(self, source: str, where: str) -> tuple[str, dict[str, object]]:
+        """Run a cell in a fresh Python, in "colab" or "elsewhere"; returns its output and the report."""
+        cell, runner, report = (self.folder / name for name in ("cell.py", "runner.py", "report.json"))
+        cell.write_text(source, encoding="utf-8")
+        runner.write_text(RUNNER, encoding="utf-8")
+        report.unlink(missing_ok=True)
+        command = [self.folder / "env" / "bin" / "python", runner, cell, where, report]
+        done = subprocess.run(
+            command, cwd=self.folder / "content", env=self.variables, text=True, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        return done.stdout.split("-- end of the cell --")[0], json.loads(report.read_text())
+
+    @property
+    def pip_was_run(self) -> bool:
+        return Path(self.variables["PIP_LOG"]).exists()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with this working tree as its one commit, uncommitted work included."""
+    folder = tmp_path_factory.mktemp("repository")
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-q", "--no-verify", "-m", "tree"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path, repository: Path) -> Machine:
+    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
+    machine = Machine(tmp_path, {})
+    for path in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not path.name.startswith(("gan_course", "__editable__", "__pycache__")):
+            (machine.packages / path.name).symlink_to(path)
+    colab = tmp_path / "standin" / "google" / "colab"
+    colab.mkdir(parents=True)
+    (colab / "__init__.py").touch()
+    (colab / "drive.py").write_text("MOUNTED = []\n\n\ndef mount(path):\n    MOUNTED.append(path)\n")
+    (tmp_path / "content").mkdir()
+    (tmp_path / "tmp").mkdir()
+    ours = ("PIP_", "GIT_", "PYTHON", "GAN_COURSE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    machine.variables = kept | {
+        "PYTHONPATH": str(tmp_path / "standin"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(tmp_path),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": URL,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",  # what is not there cannot be fetched, and what is there cannot be replaced
+        "PIP_NO_BUILD_ISOLATION": "0",  # means: no isolation; pip reads the value as that of build isolation
+        "PIP_LOG": str(tmp_path / "pip.log"),
+    }
+    return machine
+
+
+def first_code_cell(chapter: Path) -> str:
+    cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+    return next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+if not CHAPTERS:
+
+    def test_first_cell() -> None:
+        pytest.skip("there is no notebook under book/")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+def test_first_cell_in_colab_and_elsewhere(chapter: Path, machine: Machine) -> None:
+    source = first_code_cell(chapter)
+    before = machine.state()
+
+    output, report = machine.run_cell(source, "colab")
+
+    assert machine.pip_was_run
+    assert report["package"] == str(machine.packages / "gan_course" / "__init__.py"), "not from this environment"
+    after = machine.state()
+    assert {name: after.get(name) for name in before} == before, "something that was there has changed"
+    added = sorted(set(after) - set(before))
+    assert all(name.startswith("gan_course") for name in added), added
+    assert "device" in output and "profile" in output
+    assert "disconnect" in output and "/content" in output and "Drive" in output
+    assert str(report["out"]).startswith("/content/")
+    assert report["mounted before"] == [], "Drive is offered, not taken"
+    assert report["mounted"] == ["/content/drive"]
+    assert str(report["out on drive"]).startswith("/content/drive/MyDrive/")
+
+    # The same cell on a machine of one's own, where the course is installed: it reports and installs nothing.
+    Path(machine.variables["PIP_LOG"]).unlink()
+    output, report = machine.run_cell(source, "elsewhere")
+    assert not machine.pip_was_run
+    assert machine.state() == after
+    assert "device" in output and "profile" in output
+    assert "disconnect" not in output
+    assert not Path(str(report["out"])).is_absolute()

@@ -1,0 +1,276 @@
+"""fit and checkpoints: determinism, resuming, logs, snapshots, damage."""
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+import torch
+
+from gan_course import checkpoint
+from gan_course.data import DataSet
+from gan_course.errors import CheckpointError
+from gan_course.models.gan import GAN
+from gan_course.train import CHECKPOINT, LOG, fit
+
+
+def images(n: int = 50) -> DataSet:
+    x = torch.randint(0, 256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(9), dtype=torch.uint8)
+    return DataSet(x, name="noise")
+
+
+def model(**settings) -> GAN:
+    torch.manual_seed(0)
+    return GAN((1, 4, 4), latent_dim=3, width=8, dropout=0.3, **settings)
+
+
+def same(a: GAN, b: GAN) -> bool:
+    left, right = checkpoint.capture(a), checkpoint.capture(b)
+    tensors = zip(checkpoint._tensors(left), checkpoint._tensors(right), strict=True)
+    return all(name == other and torch.equal(x, y) for (name, x), (other, y) in tensors)
+
+
+def test_a_run_is_a_function_of_weights_data_and_seed():
+    runs = [model() for _ in range(3)]
+    torch.manual_seed(123)  # the state outside has no influence
+    fit(runs[0], images(), 30, seed=1, progress=False)
+    fit(runs[1], images(), 30, seed=1, progress=False)
+    fit(runs[2], images(), 30, seed=2, progress=False)
+    assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
+
+
+def test_resumed_run_ends_with_the_same_bits(tmp_path):
+    whole, first = model(), model()
+    settings = {"batch": 16, "log_every": 10, "snapshot_every": 15, "progress": False, "checkpoint_seconds": 0}
+    expected = fit(whole, images(), 100, out=tmp_path / "whole", **settings)
+    fit(first, images(), 35, out=tmp_path / "parts", **settings)
+    second = model()
+    got = fit(second, images(), 100, out=tmp_path / "parts", **settings)
+    assert same(whole, second)
+    assert got.snapshots.keys() - {35} == expected.snapshots.keys()
+    assert all(torch.equal(got.snapshots[step], samples) for step, samples in expected.snapshots.items())
+    assert got.rows[-1]["loss_d"] == expected.rows[-1]["loss_d"]
+
+
+def test_log_is_cut_back_to_the_checkpoint(tmp_path):
+    fit(model(), images(), 40, out=tmp_path, log_every=10, progress=False)
+    with open(tmp_path / LOG, "a") as log:
+        log.write('{"step": 50, "loss_d": 0}\n{"step": 6')  # a process killed while it wrote
+    history = fit(model(), images(), 60, out=tmp_path, log_every=10, progress=False)
+    rows = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [row["step"] for row in rows] == [10, 20, 30, 40, 50, 60] == history["step"]
+    assert rows == history.rows
+
+
+def test_interruption_stops_between_steps_and_saves(tmp_path):
+    class Interrupting(GAN):
+        def step(self, real, labels=None):
+            logs = super().step(real, labels)
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 17:
+                os.kill(os.getpid(), signal.SIGINT)
+            return logs
+
+    torch.manual_seed(0)
+    interrupted = Interrupting((1, 4, 4), latent_dim=3, width=8, dropout=0.3)
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 17; saved in"):
+        fit(interrupted, images(), 40, out=tmp_path, log_every=10, progress=False)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    resumed, whole = model(), model()
+    history = fit(resumed, images(), 40, out=tmp_path, log_every=10, progress=False)
+    expected = fit(whole, images(), 40, log_every=10, progress=False)
+    assert same(resumed, whole)
+    # The half-full log interval survived too.
+    assert [r["loss_d"] for r in history.rows] == [r["loss_d"] for r in expected.rows]
+
+
+def test_fit_runs_outside_the_main_thread():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(fit(model(), images(), 5, progress=False)))
+    thread.start()
+    thread.join()
+    assert results[0]["step"] == [5]
+
+
+def test_snapshots_and_probe_do_not_disturb_the_run(tmp_path):
+    plain, watched = model(), model()
+    fit(plain, images(), 20, progress=False)
+    history = fit(
+        watched, images(), 20, out=tmp_path, snapshot_every=5, snapshot_size=9, progress=False,
+        probe=lambda m: {"noise": torch.randn(3).sum().item()},
+    )  # fmt: skip
+    assert same(plain, watched)
+    assert list(history.snapshots) == [0, 5, 10, 15, 20] == history["probe_step"]
+    assert history.snapshots[5].shape == (9, 1, 4, 4) and history.snapshots[5].dtype == torch.uint8
+    assert len(history["noise"]) == 5
+    assert len(list((tmp_path / "samples").glob("*.png"))) == 5
+    with pytest.raises(KeyError, match="no column 'los_d'"):
+        history["los_d"]
+
+
+def test_points_are_snapshots_as_they_are():
+    points = DataSet(torch.randn(40, 2), name="points")
+    gan = GAN((2,), latent_dim=2, width=8, batch_norm=False)
+    history = fit(gan, points, 4, snapshot_every=2, progress=False)
+    assert history.snapshots[4].dtype == torch.float32 and history.snapshots[4].shape == (64, 2)
+
+
+def test_report(capsys, tmp_path):
+    fit(model(), images(), 12, out=tmp_path, batch=8)
+    assert "12 steps of 8 in" in capsys.readouterr().out
+    fit(model(), images(), 10, out=tmp_path, batch=8)
+    assert "nothing to do: the run has 12 steps already" in capsys.readouterr().out
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    fit(model(), images(), 5, out=tmp_path, progress=False)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    for gan, batch, message in [
+        (model(lr_g=0.5), 64, "lr_g was 0.001, now 0.5"),
+        (model(), 32, "batch was 64, now 32"),
+    ]:
+        with pytest.raises(CheckpointError, match=message):
+            fit(gan, images(), 10, batch=batch, out=tmp_path, progress=False)
+    with pytest.raises(CheckpointError, match="is there already"):
+        fit(model(), images(), 10, out=tmp_path, resume=False, progress=False)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_learning_rate_decay_is_linear_to_zero_and_resumes(tmp_path):
+    class Watching(GAN):
+        def step(self, real, labels=None):
+            self.rates = [*getattr(self, "rates", []), self.optimizer_d.param_groups[0]["lr"]]
+            return super().step(real, labels)
+
+    torch.manual_seed(0)
+    gan = Watching((1, 4, 4), latent_dim=3, width=8, dropout=0.3, lr_d=0.8)
+    fit(gan, images(), 6, decay_from=2, progress=False)
+    assert gan.rates == pytest.approx([0.8, 0.8, 0.8, 0.6, 0.4, 0.2])
+
+    class Stopping(GAN):
+        def step(self, real, labels=None):
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(real, labels)
+
+    torch.manual_seed(0)
+    stopped = Stopping((1, 4, 4), latent_dim=3, width=8, dropout=0.3, lr_d=0.8)
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, images(), 6, decay_from=2, out=tmp_path, progress=False)
+    resumed = model(lr_d=0.8)
+    fit(resumed, images(), 6, decay_from=2, out=tmp_path, progress=False)
+    assert same(gan, resumed)
+    with pytest.raises(CheckpointError, match="steps was 6, now 8"):
+        fit(model(lr_d=0.8), images(), 8, decay_from=2, out=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_truncated_checkpoint_is_refused_and_kept(tmp_path, share):
+    fit(model(), images(), 5, out=tmp_path, progress=False)
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="is damaged or not a checkpoint") as error:
+        fit(model(), images(), 10, out=tmp_path, progress=False)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_checkpoint_runs_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    torch.save({"format": 1, "evil": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match="is damaged or not a checkpoint"):
+        checkpoint.load(tmp_path / "evil.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_foreign_and_missing_files(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        checkpoint.load(tmp_path / "none.pt")
+    torch.save({"epoch": 3}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+        checkpoint.load(tmp_path / "other.pt")
+
+
+def test_non_finite_state_is_never_saved(tmp_path):
+    gan = model()
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, checkpoint.capture(gan))
+    before = path.read_bytes()
+    with torch.no_grad():
+        gan.generator.layers[0].weight[0, 0] = float("nan")
+    with pytest.raises(CheckpointError, match=r"generator.layers.0.weight holds values that are not finite"):
+        checkpoint.save(path, checkpoint.capture(gan))
+    assert path.read_bytes() == before
+
+
+def test_non_finite_loss_stops_and_is_named(tmp_path):
+    gan = model(lr_g=1e-3)
+    with torch.no_grad():
+        gan.discriminator.layers[1].weight.fill_(float("inf"))
+    with pytest.raises(FloatingPointError, match="loss_d is nan within the 10 steps up to step 10"):
+        fit(gan, images(), 20, out=tmp_path, log_every=10, progress=False)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, {"step": 1})
+    monkeypatch.setattr(torch, "save", lambda state, file: (file.write(b"half"), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        checkpoint.save(path, {"step": 2})
+    assert checkpoint.load(path)["step"] == 1
+
+
+def test_load_model_rebuilds_the_model(tmp_path):
+    gan = model()
+    fit(gan, images(), 5, out=tmp_path, progress=False)
+    loaded, state = checkpoint.load_model(tmp_path / CHECKPOINT)
+    assert state["step"] == 5 and not loaded.training
+    draw = [m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (gan, loaded)]
+    assert torch.equal(*draw)
+
+
+def test_restore_refuses_another_model():
+    state = checkpoint.capture(model())
+    with pytest.raises(CheckpointError, match="made with other settings: width was 8, now 4"):
+        checkpoint.restore(GAN((1, 4, 4), latent_dim=3, width=4, dropout=0.3), state)
+    with pytest.raises(CheckpointError, match="of family 'wgan', the model of 'gan'"):
+        checkpoint.restore(model(), {**state, "family": "wgan"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"batch": -3}, "batch must be at least 1, got -3"),
+        ({"decay_from": 5}, r"decay_from must lie in \[0, steps\), got 5 with steps 5"),
+        ({"snapshot_every": 0}, "snapshot_every must be at least 1, got 0"),
+    ],
+)
+def test_bad_arguments_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(model(), images(), **{"steps": 5, "progress": False, **change})
+
+
+def test_data_of_another_shape_are_refused():
+    colour = DataSet(torch.zeros(5, 3, 4, 4, dtype=torch.uint8), name="colour")
+    with pytest.raises(
+        ValueError, match=r"data 'colour' has samples of shape \(3, 4, 4\), the model wants \(1, 4, 4\)"
+    ):
+        fit(model(), colour, 5, progress=False)
+
+
+@pytest.mark.gpu
+def test_resume_on_a_gpu(tmp_path):
+    whole, second = model().cuda(), model().cuda()
+    fit(whole, images(), 60, progress=False)
+    fit(model().cuda(), images(), 25, out=tmp_path, progress=False)
+    fit(second, images(), 60, out=tmp_path, progress=False)
+    for a, b in zip(whole.state_dict().values(), second.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b)

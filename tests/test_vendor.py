@@ -1,0 +1,46 @@
+"""The committed JavaScript and fonts are what the table of tools/vendor.py says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tools import vendor
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_committed_files_are_right_and_small_enough() -> None:
+    assert vendor.problems(ROOT) == []
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for folder in (vendor.OFFLINE, vendor.ASSETS):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_changed_missing_and_unknown_files_are_found(copy: Path) -> None:
+    offline = copy / vendor.OFFLINE
+    with (offline / "require.js").open("a") as file:
+        file.write("//")
+    (offline / "anywidget.js").unlink()
+    (offline / "stray.js").touch()
+    found = vendor.problems(copy)
+    assert len(found) == 3
+    for name in ("require.js: sha256", "anywidget.js: missing", "stray.js: not in the table"):
+        assert any(name in line for line in found)
+
+
+def test_refused_download_writes_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tampered(package: vendor.Package, folder: Path) -> dict[str, bytes]:
+        return {file.member: b"something else" for file in package.files}
+
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    monkeypatch.setattr(vendor, "download", tampered)
+    with pytest.raises(vendor.VendorError, match="nothing was written"):
+        vendor.fetch(copy)
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Run the chapters in the `book` profile, store their outputs, and stamp each with what it was made by.
+
+Without arguments every notebook under book/ is run whose stored outputs do not belong to its code. A notebook is
+replaced only after it ran through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import nbformat
+import torch
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 1_500_000  # bytes
+
+
+def chapters() -> list[Path]:
+    """Return the notebooks of the book."""
+    return sorted(path for path in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+
+
+def repository_url() -> str:
+    """Return the repository's URL, which stands in _config.yml."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+
+
+def code_hash(notebook: nbformat.NotebookNode) -> str:
+    """Return the SHA-256 of all code cells, whatever the repository's URL: a fork keeps its outputs."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.replace(repository_url(), "REPOSITORY").encode()).hexdigest()
+
+
+def problem(path: Path) -> str | None:
+    """Say why a notebook's stored outputs cannot be trusted, or None."""
+    notebook = nbformat.read(path, as_version=4)
+    stamp = notebook.metadata.get("gan_course")
+    if stamp is None:
+        return "it was never executed"
+    if stamp["code_sha256"] != code_hash(notebook):
+        return "its code has changed since it was executed"
+    if stamp["profile"] != "book":
+        return f"it was executed in the profile {stamp['profile']!r}"
+    if path.stat().st_size > LIMIT:
+        return f"it has {path.stat().st_size:,} bytes, the limit is {LIMIT:,}"
+    return None
+
+
+def execute(path: Path, profile: str, threads: int) -> str:
+    """Run a notebook and write it back with outputs and stamp; return a line that says how it went."""
+    notebook = nbformat.read(path, as_version=4)
+    os.environ |= {"GAN_COURSE_PROFILE": profile, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": str(threads)}
+    client = NotebookClient(
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": path.parent}},
+    )
+    began = time.perf_counter()
+    client.execute()
+    seconds = round(time.perf_counter() - began, 1)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata["gan_course"] = {
+        "profile": profile,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {threads} threads",
+        "seconds": seconds,
+        "date": date.today().isoformat(),
+        "torch": torch.__version__,
+        "code_sha256": code_hash(notebook),
+    }
+    text = nbformat.writes(notebook) + "\n"
+    if str(ROOT) in text or str(Path.home()) + "/" in text:
+        raise ValueError("the outputs hold a path of this machine: not written")
+    if len(text) > LIMIT:
+        raise ValueError(f"the outputs make it {len(text):,} bytes, the limit is {LIMIT:,}: not written")
+    beside = path.with_suffix(".part")
+    beside.write_text(text)
+    os.replace(beside, path)
+    return f"{seconds} s, {len(text):,} bytes"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, help="run these, whether or not they have changed")
+    parser.add_argument("--profile", default="book", choices=["quick", "book", "full"], help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=2, help="threads for torch (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="run nothing; say which are stale, exit 1 if any is")
+    options = parser.parse_args()
+    stale = {path: reason for path in chapters() if (reason := problem(path))}
+    if options.check:
+        for path, reason in stale.items():
+            print(f"{path.relative_to(ROOT)}: {reason}")
+        return 1 if stale else 0
+    for path in [path.resolve() for path in options.notebooks] or list(stale):
+        try:
+            print(f"{path.name}: {execute(path, options.profile, options.threads)}", flush=True)
+        except (CellExecutionError, ValueError, OSError) as error:
+            print(f"{path.name}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Train the small classifiers of gan_course/features.py and print their lines for its table JUDGES.
+
+    python tools/train_judges.py                     all of them, about four minutes on one CPU core
+    python tools/train_judges.py --only digits-8     one of them
+    python tools/train_judges.py --validate          train on 4/5 of the train split, score the rest, write nothing
+
+A judge is trained on the train split only; the test split gives the printed numbers and nothing else. To
+change the settings, compare them by --validate. MNIST comes from GAN_COURSE_DATA, the cache, or a download.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gan_course import data  # noqa: E402
+from gan_course.errors import DataError  # noqa: E402
+from gan_course.features import WEIGHTS, Judge  # noqa: E402
+from gan_course.metrics import frechet_distance, mean_confidence  # noqa: E402
+
+LR = 2e-3
+FLOOR_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class Setting:
+    data: str
+    size: int
+    epochs: int
+    batch: int
+    shift: float  # largest random shift, in pixels
+
+
+SETTINGS = {
+    "digits-8": Setting("digits", 8, epochs=40, batch=64, shift=1),
+    "digits-16": Setting("digits", 16, epochs=40, batch=64, shift=2),
+    "mnist-16": Setting("mnist", 16, epochs=3, batch=128, shift=1),
+    "mnist-28": Setting("mnist", 28, epochs=3, batch=128, shift=2),
+}
+
+
+def augment(x: Tensor, shift: float) -> Tensor:
+    """Shift, scale and rotate a little: up to ``shift`` pixels, 10 %, and 0.1 rad. Outside is black (-1)."""
+    n, size = len(x), x.shape[-1]
+    uniform = 2 * torch.rand(n, 5) - 1
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = 1 + 0.1 * uniform[:, 0], 1 + 0.1 * uniform[:, 1]
+    theta[:, 0, 1], theta[:, 1, 0] = 0.1 * uniform[:, 2], -0.1 * uniform[:, 2]
+    theta[:, :, 2] = uniform[:, 3:] * 2 * shift / size  # the grid is 2 wide
+    grid = F.affine_grid(theta, x.shape, align_corners=False)
+    return F.grid_sample(x + 1, grid, align_corners=False) - 1  # grid_sample pads with 0
+
+
+def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
+    torch.manual_seed(seed)
+    net = Judge(setting.size)
+    optimizer = torch.optim.Adam(net.parameters(), LR, betas=(0.9, 0.99))
+    n, batch = len(train_set), setting.batch
+    steps = setting.epochs * n // batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
+    for step in range(steps):
+        rows = data.order(n, seed, step * batch, batch)
+        images = augment(train_set.batch(rows), setting.shift)
+        loss = F.cross_entropy(net(images), train_set.labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if sys.stderr.isatty() and step % 50 == 0:
+            print(f"\r  step {step}/{steps}  loss {loss.item():.3f} ", end="", file=sys.stderr)
+    return net.requires_grad_(False).eval()
+
+
+def score(net: Judge, train_set: data.DataSet, test_set: data.DataSet) -> dict[str, float]:
+    test = test_set.images()
+    probabilities = net.probabilities(test)
+    return {
+        "accuracy": (probabilities.argmax(1) == test_set.labels).double().mean().item(),
+        "confidence": mean_confidence(probabilities),
+        "floor": frechet_distance(net.features(train_set.images(FLOOR_IMAGES)), net.features(test)),
+    }
+
+
+def save(net: Judge, file: Path) -> None:
+    """Write the weights beside ``file`` and rename, so that it is never half written."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(to_bytes(net.state_dict()))
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def part(whole: data.DataSet, rows: slice) -> data.DataSet:
+    return data.DataSet(whole.x[rows], whole.labels[rows], name=whole.name, classes=whole.classes)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--only", choices=SETTINGS, help="train this judge alone")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
+    parser.add_argument(
+        "--out", type=Path, default=WEIGHTS, help="folder for the weights (default: the package's)"
+    )
+    parser.add_argument("--validate", action="store_true", help="score 1/5 of the train split, write nothing")
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)  # the numbers then do not depend on the number of cores
+    for name in [args.only] if args.only else SETTINGS:
+        setting = SETTINGS[name]
+        start = time.perf_counter()
+        try:
+            train_set = data.load(setting.data, size=setting.size)
+            if args.validate:
+                cut = len(train_set) * 4 // 5
+                test_set = part(train_set, slice(cut, None))
+                train_set = part(train_set, slice(0, cut))
+            else:
+                test_set = data.load(setting.data, size=setting.size, split="test")
+        except DataError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        net = train(setting, train_set, args.seed)
+        numbers = score(net, train_set, test_set)
+        file = f"{name}.safetensors"
+        if not args.validate:
+            args.out.mkdir(parents=True, exist_ok=True)
+            save(net, args.out / file)
+        parameters = sum(p.numel() for p in net.parameters())
+        print(f"\r# {name}: {time.perf_counter() - start:.0f} s, seed {args.seed}")
+        print(
+            f'    ("{setting.data}", {setting.size}): JudgeInfo("{file}", {numbers["accuracy"]:.4f}, '
+            f"{numbers['confidence']:.4f}, {numbers['floor']:.2f}, {parameters}),",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

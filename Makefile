@@ -24,7 +24,7 @@ test: $(STAMP)  ## build the book without a warning, then test package, tools, p
 	$(BIN)/ruff check .
 	$(BIN)/jupyter-book build . -W --keep-going --all
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests
-	OMP_NUM_THREADS=2 GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
+	OMP_NUM_THREADS=1 GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
 	@echo "All tests passed."
 
 lab: $(STAMP)  ## open JupyterLab in the folder of chapters
@@ -36,10 +36,13 @@ execute: $(STAMP)  ## run the notebooks whose code has changed in the book profi
 seeds: $(STAMP)  ## repeat the experiments over many seeds and rewrite the stale tables in book/results
 	$(BIN)/python tools/results.py run
 
+gpu: export PYTHONPATH := .
 gpu:  ## with the python3 at hand, never .venv: GPU tests, the benchmark, the full-scale results that are missing
-	PYTHONPATH=. python3 -m pytest -m gpu tests
-	PYTHONPATH=. python3 benchmarks/data_path.py --device cuda
-	PYTHONPATH=. python3 tools/results.py run --full
+	@status=0; \
+	python3 -m pytest -m gpu $$(grep -l 'mark.gpu' tests/test_*.py) || status=1; \
+	python3 benchmarks/data_path.py --device cuda || status=1; \
+	python3 tools/results.py run --full || status=1; \
+	exit $$status
 
 clean:  ## remove what was built, not .venv
 	rm -rf _build build .pytest_cache .hypothesis .ruff_cache

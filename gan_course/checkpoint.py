@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def capture(model: nn.Module) -> dict[str, Any]:
         "settings": model.settings,
         "model": model.state_dict(),
         "optimizers": {name: optimizer.state_dict() for name, optimizer in _optimizers(model)},
-        "rng": {"cpu": torch.get_rng_state(), "device": _device_rng(device)},
+        "rng": random_state(device),
     }
 
 
@@ -46,10 +46,26 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     model.load_state_dict(state["model"])
     for name, optimizer in _optimizers(model):
         optimizer.load_state_dict(state["optimizers"][name])
-    torch.set_rng_state(state["rng"]["cpu"].cpu())
-    device = next(model.parameters()).device
-    if device.type != "cpu" and state["rng"]["device"] is not None:
-        _device_rng(device, state["rng"]["device"].cpu())
+    set_random_state(next(model.parameters()).device, state["rng"])
+
+
+def random_state(device: torch.device) -> dict[str, Tensor | None]:
+    """Return the state of torch's generators on the CPU and on ``device`` (None there if it is the CPU)."""
+    on_device = None
+    if device.type == "cuda":
+        on_device = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        on_device = torch.mps.get_rng_state()
+    return {"cpu": torch.get_rng_state(), "device": on_device}
+
+
+def set_random_state(device: torch.device, state: dict[str, Tensor | None]) -> None:
+    """Put what :func:`random_state` returned back; what was saved on the CPU leaves ``device`` as it is."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if state["device"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["device"].cpu(), device)
+    elif state["device"] is not None and device.type == "mps":
+        torch.mps.set_rng_state(state["device"].cpu())
 
 
 def save(path: Path | str, state: dict[str, Any]) -> None:
@@ -81,8 +97,11 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; train first, or name the folder given to --out")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load reads changed numbers without a word
+            if member := archive.testzip():
+                raise zipfile.BadZipFile(f"wrong checksum of {member}")
         state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damage shows in many ways: from the archive, the pickle in it, or the tensors
         reason = f"{type(error).__name__} {error}".splitlines()[0][:120]
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint ({reason}); move it away to start again, it is not overwritten"
@@ -108,16 +127,6 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _optimizers(model: nn.Module) -> list[tuple[str, torch.optim.Optimizer]]:
     return [(name, value) for name, value in vars(model).items() if isinstance(value, torch.optim.Optimizer)]
-
-
-def _device_rng(device: torch.device, new: Tensor | None = None) -> Tensor | None:
-    """Get (or set) the random state of an accelerator; None on the CPU."""
-    if device.type == "cpu":
-        return None
-    backend = torch.cuda if device.type == "cuda" else torch.mps
-    if new is not None:
-        backend.set_rng_state(new)
-    return backend.get_rng_state()
 
 
 def _tensors(value: Any, name: str = "state") -> Iterator[tuple[str, Tensor]]:

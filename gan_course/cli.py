@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gan-course: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:
-        print(f"gan-course: {interruption}; the same command goes on from there", file=sys.stderr)
+        print(f"gan-course: {str(interruption) or 'interrupted'}; the same command goes on from there", file=sys.stderr)
         return 130
     return 0
 
@@ -93,9 +93,8 @@ def evaluate(options: argparse.Namespace) -> None:
     print(f"{'':10}  Fréchet distance  classes  rarest  confidence")
     for who in ("generated", "real"):
         row = result[who]
-        print(
-            f"{who:10}  {row['frechet']:16.2f}  {row['classes']:7d}  {row['least_share']:6.3f}  {row['confidence']:10.3f}"
-        )
+        shares = f"{row['classes']:7d}  {row['least_share']:6.3f}  {row['confidence']:10.3f}"
+        print(f"{who:10}  {row['frechet']:16.2f}  {shares}")
     path = options.run / "metrics.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {path}")

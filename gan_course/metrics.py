@@ -37,7 +37,7 @@ def frechet_distance_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, co
         mean_a, mean_b: ``(d,)``.
         cov_a, cov_b: ``(d, d)``, symmetric and positive semi-definite; they may be singular.
     """
-    mean_a, cov_a, mean_b, cov_b = (t.detach().to("cpu", torch.float64) for t in (mean_a, cov_a, mean_b, cov_b))
+    mean_a, cov_a, mean_b, cov_b = (_double(t) for t in (mean_a, cov_a, mean_b, cov_b))
     d = len(mean_a)
     if mean_b.shape != (d,) or cov_a.shape != (d, d) or cov_b.shape != (d, d):
         shapes = [tuple(t.shape) for t in (mean_a, cov_a, mean_b, cov_b)]
@@ -53,7 +53,7 @@ def class_shares(probabilities: Tensor) -> Tensor:
     Args:
         probabilities: ``(n, K)``, rows that sum to 1.
     """
-    _check_probabilities(probabilities)
+    probabilities = _checked_probabilities(probabilities)
     return probabilities.argmax(1).bincount(minlength=probabilities.shape[1]).double() / len(probabilities)
 
 
@@ -68,8 +68,7 @@ def mean_confidence(probabilities: Tensor) -> float:
     It tells how clearly samples belong to some class, not how many classes there are: a generator that draws one
     perfect digit for ever has a confidence of 1. ``probabilities``: ``(n, K)``.
     """
-    _check_probabilities(probabilities)
-    return probabilities.double().amax(1).mean().item()
+    return _checked_probabilities(probabilities).amax(1).mean().item()
 
 
 def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, float]:
@@ -92,7 +91,7 @@ def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, flo
         )
     if not std > 0:
         raise ValueError(f"std must be positive, got {std}")
-    distance, nearest = torch.cdist(points.double(), centers.double()).min(1)
+    distance, nearest = torch.cdist(_double(points), _double(centers)).min(1)
     good = distance <= 3 * std
     return nearest[good].unique().numel(), good.double().mean().item()
 
@@ -108,10 +107,9 @@ def nearest_neighbours(queries: Tensor, references: Tensor, chunk: int = 1024) -
     Returns:
         Distances ``(n,)`` in float32 and indices into ``references`` ``(n,)``.
     """
-    if queries.shape[1:] != references.shape[1:] or not len(references):
-        raise ValueError(
-            f"queries and references must share the shape of a row, got {tuple(queries.shape)}, {tuple(references.shape)}"
-        )
+    if queries.shape[1:] != references.shape[1:] or not len(queries) or not len(references):
+        shapes = f"{tuple(queries.shape)}, {tuple(references.shape)}"
+        raise ValueError(f"queries and references must share the shape of a row, got {shapes}")
     flat = references.flatten(1).float()
     found = [torch.cdist(part.flatten(1).float(), flat).min(1) for part in queries.split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
@@ -141,7 +139,7 @@ def summarize(samples: Tensor, reference: Tensor, judge: nn.Module) -> dict[str,
 def _moments(name: str, features: Tensor) -> tuple[Tensor, Tensor]:
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"{name} must be (n, d) with at least two rows, got {tuple(features.shape)}")
-    features = features.detach().to("cpu", torch.float64)
+    features = _double(features)
     if not torch.isfinite(features).all():
         raise ValueError(f"{name} must be finite, got NaN or infinite values")
     return features.mean(0), torch.atleast_2d(features.T.cov())
@@ -153,12 +151,15 @@ def _factor(cov: Tensor) -> Tensor:
     return vectors * values.clamp(min=0).sqrt()
 
 
-def _check_probabilities(probabilities: Tensor) -> None:
+def _double(x: Tensor) -> Tensor:
+    """Return ``x`` on the CPU in float64; moved before it is converted, because Apple's MPS has no float64."""
+    return x.detach().cpu().double()
+
+
+def _checked_probabilities(probabilities: Tensor) -> Tensor:
     if probabilities.ndim != 2 or not len(probabilities):
         raise ValueError(f"probabilities must be (n, K) with n at least 1, got {tuple(probabilities.shape)}")
-    if not torch.allclose(
-        probabilities.double().sum(1),
-        torch.ones((), dtype=torch.double, device=probabilities.device),
-        atol=1e-3,
-    ):
+    probabilities = _double(probabilities)
+    if not ((probabilities.sum(1) - 1).abs() <= 1e-3).all():
         raise ValueError("probabilities must have rows that sum to 1; apply softmax to logits first")
+    return probabilities

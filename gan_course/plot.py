@@ -24,8 +24,8 @@ def images(x: Tensor, *, columns: int = 8, ax: Axes | None = None, title: str = 
         x: ``(n, C, H, W)``; float in [-1, 1] or uint8; C is 1 or 3.
         columns: images per row.
     """
-    if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise ValueError(f"x must be (n, 1 or 3, H, W), got {tuple(x.shape)}")
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not len(x):
+        raise ValueError(f"x must be (n, 1 or 3, H, W) with n at least 1, got {tuple(x.shape)}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     ax = ax or plt.figure(figsize=(columns * 0.55, -(-len(x) // columns) * 0.55 + 0.3)).gca()
@@ -63,11 +63,12 @@ def decision_surface(discriminator: nn.Module, *, extent: float, ax: Axes | None
     ax = ax or plt.figure(figsize=(4.5, 4)).gca()
     device = next(discriminator.parameters()).device
     ticks = torch.linspace(-extent, extent, resolution)
+    x = ticks.numpy()
     points = torch.cartesian_prod(ticks, ticks).to(device)
     training = discriminator.training
-    d = torch.sigmoid(discriminator.eval()(points)).view(resolution, resolution).T.cpu()
+    d = torch.sigmoid(discriminator.eval()(points)).view(resolution, resolution).T.cpu().numpy()
     discriminator.train(training)
-    mesh = ax.pcolormesh(ticks, ticks, d, cmap="cividis", vmin=0, vmax=1, shading="gouraud", rasterized=True)
+    mesh = ax.pcolormesh(x, x, d, cmap="cividis", vmin=0, vmax=1, shading="gouraud", rasterized=True)
     ax.figure.colorbar(mesh, ax=ax, label="D(x)")
     ax.set_aspect("equal")
     return ax

@@ -19,7 +19,7 @@ def current() -> str:
     ``GAN_COURSE_PROFILE`` decides; without it, ``full`` where there is an accelerator, else ``quick``.
     """
     name = os.environ.get("GAN_COURSE_PROFILE")
-    if name is None:
+    if not name:
         return "quick" if device().type == "cpu" else "full"
     if name not in PROFILES:
         raise unknown("profile in GAN_COURSE_PROFILE", name, PROFILES)
@@ -53,7 +53,7 @@ def device(name: str | None = None) -> torch.device:
             chosen = torch.device(name)
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].split(". ")[0]  # torch goes on for a page
             raise ValueError(f"device {name!r} cannot be used here: {reason}") from error
         return chosen
     if torch.cuda.is_available():

@@ -94,8 +94,8 @@ def fit(
         log_every: steps per row of the log. Losses stay on the device until then.
         snapshot_every: steps between snapshots (none if not given); one is also made at the start and the end.
         snapshot_size: samples per snapshot, always from the same latents.
-        probe: called with the model after each snapshot; returns numbers to be kept. Its use of torch's random
-            numbers does not change the run.
+        probe: called with the model after each snapshot; returns numbers to be kept. It may draw torch's
+            random numbers and put the model into evaluation mode: neither changes the run.
         checkpoint_seconds: least time between checkpoints, which are made when a row is logged.
         progress: whether to show a progress bar (in a notebook or terminal) and a last line with the totals.
 
@@ -157,8 +157,10 @@ def fit(
                 save_image(samples.float() / 255, folder / f"{step:07d}.png", nrow=8)
         history.snapshots[step] = samples.cpu()
         if probe is not None:
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                history.probes.append({"step": step, **probe(model)})
+            state = checkpoint.random_state(device)
+            history.probes.append({"step": step, **probe(model)})
+            checkpoint.set_random_state(device, state)
+            model.train()
 
     before, began = history.seconds, time.perf_counter()
     seconds = lambda: before + time.perf_counter() - began  # noqa: E731
@@ -188,6 +190,8 @@ def fit(
                 last_save = time.perf_counter()
             if interrupted:
                 raise KeyboardInterrupt(f"stopped after step {step}" + ("" if saved is None else f"; saved in {saved}"))
+    if decay_from is not None:
+        _scale_learning_rates(model, 1.0)  # so that the next run with this model starts as it should
     if progress:
         _report(history, start, steps, batch, device)
     return history
@@ -215,7 +219,7 @@ def _row(step: int, pending: list[dict[str, Tensor]], seconds: float) -> dict[st
     for name, mean in zip(names, means, strict=True):
         if mean != mean or mean in (float("inf"), float("-inf")):
             raise FloatingPointError(
-                f"{name} is {mean} within the {len(pending)} steps up to step {step}; nothing saved since the last checkpoint"
+                f"{name} is {mean} within the {len(pending)} steps up to step {step}; the last checkpoint stays"
             )
     return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import ipywidgets
 import matplotlib.pyplot as plt
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
+
+from gan_course.plot import image_grid
 
 
 def scrubber(
@@ -51,16 +52,13 @@ def png_of_images(x: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
 
     Grey images are stored with 16 levels, which halves the file and is not seen.
     """
-    from gan_course.plot import image_grid
-
     grid = image_grid(x, columns)
     grid = grid.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
-    picture = Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy())
     if x.shape[1] == 1:
-        levels = torch.arange(16).mul(17).tolist()
-        palette = Image.new("P", (1, 1))
-        palette.putpalette([value for level in levels for value in (level, level, level)])
-        picture = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+        picture = Image.fromarray(grid[0].float().div(17).round().byte().numpy())
+        picture.putpalette([17 * level for level in range(16) for _ in range(3)])
+    else:
+        picture = Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy())
     file = io.BytesIO()
     picture.save(file, "png", optimize=True)
     return file.getvalue()

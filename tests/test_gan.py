@@ -129,7 +129,7 @@ def test_bad_input_is_refused():
 
 
 def test_training_on_digits_makes_digits():
-    """The quick experiment of the chapter, one seed; the bounds are the issue of ten seeds in book/results."""
+    """The quick experiment of the chapter, one seed; the bounds leave room for the spread of ten seeds in book/results."""
     train_set, test_set = data.load("digits"), data.load("digits", split="test")
     critic, recipe = judge("digits", 8), dict(RECIPES["digits"])
     gan = GAN(train_set.shape, **{k: v for k, v in recipe.items() if k != "steps"})

@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -51,6 +53,9 @@ def problem(path: Path) -> str | None:
         return "its code has changed since it was executed"
     if stamp["profile"] != "book":
         return f"it was executed in the profile {stamp['profile']!r}"
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    if counts != list(range(1, len(counts) + 1)):
+        return "its outputs were cleared or made by hand"
     if path.stat().st_size > LIMIT:
         return f"it has {path.stat().st_size:,} bytes, the limit is {LIMIT:,}"
     return None
@@ -81,24 +86,34 @@ def execute(path: Path, profile: str, threads: int) -> str:
         "torch": torch.__version__,
         "code_sha256": code_hash(notebook),
     }
-    text = nbformat.writes(notebook) + "\n"
-    if str(ROOT) in text or str(Path.home()) + "/" in text:
-        raise ValueError("the outputs hold a path of this machine: not written")
-    if len(text) > LIMIT:
-        raise ValueError(f"the outputs make it {len(text):,} bytes, the limit is {LIMIT:,}: not written")
+    content = (nbformat.writes(notebook) + "\n").encode()
+    for folder in (ROOT, Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix)):
+        if any(f"{folder}{os.sep}" in text for text in output_texts(notebook)):
+            raise ValueError(f"the outputs hold a path of this machine, below {folder}: not written")
+    if len(content) > LIMIT:
+        raise ValueError(f"the outputs make it {len(content):,} bytes, the limit is {LIMIT:,}: not written")
     beside = path.with_suffix(".part")
-    beside.write_text(text)
+    beside.write_bytes(content)
     os.replace(beside, path)
-    return f"{seconds} s, {len(text):,} bytes"
+    return f"{seconds} s, {len(content):,} bytes"
 
 
-def main() -> int:
+def output_texts(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return what the outputs say in words, without pictures."""
+    texts = []
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        texts.append(output.get("text", "") + "\n".join(output.get("traceback", [])))
+        texts += [str(text) for kind, text in output.get("data", {}).items() if not kind.startswith("image/")]
+    return [re.sub(r"data:[^\"']*", "", text) for text in texts]  # pictures within HTML
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, help="run these, whether or not they have changed")
     parser.add_argument("--profile", default="book", choices=["quick", "book", "full"], help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="threads for torch (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="run nothing; say which are stale, exit 1 if any is")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     stale = {path: reason for path in chapters() if (reason := problem(path))}
     if options.check:
         for path, reason in stale.items():

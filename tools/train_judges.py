@@ -2,7 +2,7 @@
 
     python tools/train_judges.py                     all of them, about four minutes on one CPU core
     python tools/train_judges.py --only digits-8     one of them
-    python tools/train_judges.py --validate          train on 4/5 of the train split, score the rest, write nothing
+    python tools/train_judges.py --validate          train on 4/5 of the train split, score the rest
 
 A judge is trained on the train split only; the test split gives the printed numbers and nothing else. To
 change the settings, compare them by --validate. MNIST comes from GAN_COURSE_DATA, the cache, or a download.

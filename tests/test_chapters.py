@@ -1,0 +1,182 @@
+"""Every chapter has the form that CONTRIBUTING.md asks for, and stored outputs that belong to its code."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat import NotebookNode
+
+from tools import execute
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = execute.chapters()
+PAGES = sorted(path for path in (ROOT / "book").rglob("*.md") if ".ipynb_checkpoints" not in path.parts)
+MACHINE_PATH = re.compile(r"(?<![\w.~/-])(/(home|root|work|tmp|Users)/|[A-Z]:\\)\w")
+SOLUTION = "# @title Solution"
+
+
+@dataclass
+class Exercise:
+    title: str
+    text: str = ""
+    code: list[NotebookNode] = field(default_factory=list)
+
+
+def exercises(notebook: NotebookNode) -> list[Exercise]:
+    """Return the exercises: each goes from its `### Exercise` heading to the next heading of that level or above."""
+    found, current = [], None
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and current:
+            current.code.append(cell)
+        if cell.cell_type != "markdown":
+            continue
+        fenced = False
+        for line in cell.source.splitlines():
+            fenced ^= line.lstrip().startswith("```")
+            if re.match(r"#{1,3} ", line) and not fenced:
+                current = Exercise(line) if line.startswith("### Exercise") else None
+                found += [current] if current else []
+            elif current:
+                current.text += line + "\n"
+    return found
+
+
+def problems(notebook: NotebookNode, references: set[str]) -> list[str]:
+    """Return what is wrong with a chapter, one line each."""
+    found = []
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code or "notebook.start(" not in code[0].source:
+        found.append("the first code cell does not call notebook.start")
+
+    tasks = exercises(notebook)
+    if len(tasks) < 8:
+        found.append(f"it has {len(tasks)} exercises, expected at least 8")
+    for task in tasks:
+        if not re.search(r"<summary>\W*Hint", task.text):
+            found.append(f"{task.title}: no hint")
+        in_code = any(cell.source.startswith(SOLUTION) for cell in task.code)
+        if not in_code and not re.search(r"<summary>\W*Solution", task.text):
+            found.append(f"{task.title}: no solution")
+
+    for number, cell in enumerate(notebook.cells):
+        tags, name = cell.metadata.get("tags", []), f"cell {number}"
+        folded = (
+            "hide-cell" in tags,
+            cell.metadata.get("cellView") == "form",
+            cell.metadata.get("jupyter", {}).get("source_hidden") is True,
+        )
+        is_solution = cell.source.splitlines()[:1] == [SOLUTION]
+        if (is_solution or any(folded)) and not (is_solution and all(folded)):
+            found.append(f"{name}: a solution is folded everywhere and begins with {SOLUTION!r}, nothing else is")
+        if re.search(r"\b(TODO|FIXME|XXX)\b", cell.source):
+            found.append(f"{name}: something is left to do")
+        for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", cell.source):
+            found += [
+                f"{name}: no reference {key.strip()!r}" for key in keys.split(",") if key.strip() not in references
+            ]
+        outputs = cell.get("outputs", [])
+        if any(output.output_type == "error" for output in outputs):
+            found.append(f"{name}: its output is an error")
+        if any(kind.startswith("image/") for output in outputs for kind in output.get("data", {})):
+            if len(cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")) < 20:
+                found.append(f"{name}: its figure has no alternative text of at least 20 characters")
+
+    for text in execute.output_texts(notebook):
+        if match := MACHINE_PATH.search(text):
+            found.append(f"an output holds a path of a machine: {text[match.start() : match.start() + 60]!r}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def references() -> set[str]:
+    """The keys of the bibliography."""
+    return set(re.findall(r"^@\w+\{([^,\s]+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8"), re.M))
+
+
+def test_there_are_chapters_and_all_are_in_the_book():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    listed = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in CHAPTERS + PAGES}
+    assert CHAPTERS and pages == listed
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_stored_outputs_belong_to_the_code(path):
+    assert execute.problem(path) is None
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_is_small_and_valid(path):
+    assert path.stat().st_size < 1_500_000
+    nbformat.validate(nbformat.read(path, as_version=4))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_has_the_form(path, references):
+    assert problems(nbformat.read(path, as_version=4), references) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_citations_of_pages_exist(path, references):
+    page = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
+    found = problems(nbformat.v4.new_notebook(cells=[page]), references)
+    assert [line for line in found if "no reference" in line] == []
+
+
+def good() -> NotebookNode:
+    """A chapter with nothing wrong in it."""
+    md, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    figure = nbformat.v4.new_output("display_data", {"image/png": "aaaa", "text/plain": "<Figure>"})
+    cells = [
+        md("# Chapter\n\n{cite:p}`one2000, two2001`"),
+        code("out = notebook.start('chapter')"),
+        code("plot()", outputs=[figure], metadata={"mystnb": {"image": {"alt": "Two curves that cross at one half"}}}),
+    ]
+    for number in range(8):
+        hint = f"### Exercise {number}\n\nShow it.\n\n<details><summary>Hint</summary>\n\nLook.\n\n</details>\n"
+        if number % 2:
+            cells.append(md(hint + "\n<details><summary>Solution</summary>\n\nSeen.\n\n</details>"))
+            continue
+        folded = {"tags": ["hide-cell"], "cellView": "form", "jupyter": {"source_hidden": True}}
+        cells += [md(hint), code("answer = None"), code(f"{SOLUTION}\nprint(1)", metadata=folded)]
+    return nbformat.v4.new_notebook(cells=[*cells, md("## Summary\n\n```\n### Exercise in a listing\n```")])
+
+
+def test_a_good_chapter_has_no_problem():
+    assert problems(good(), {"one2000", "two2001"}) == []
+
+
+def output(kind: str, **content) -> list[NotebookNode]:
+    return [nbformat.v4.new_output(kind, **content)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cells: cells[1].update(source="1"), "does not call notebook.start"),
+        (lambda cells: cells.pop(-2), "it has 7 exercises"),
+        (lambda cells: cells[3].update(source="### Exercise 0\n\nNo help."), "### Exercise 0: no hint"),
+        (lambda cells: cells.pop(5), "### Exercise 0: no solution"),
+        (lambda cells: cells[5].metadata.pop("cellView"), "cell 5: a solution is folded everywhere"),
+        (lambda cells: cells[5].metadata.pop("jupyter"), "cell 5: a solution is folded everywhere"),
+        (lambda cells: cells[5].metadata.pop("tags"), "cell 5: a solution is folded everywhere"),
+        (lambda cells: cells[4].metadata.update(tags=["hide-cell"]), "cell 4: a solution is folded everywhere"),
+        (lambda cells: cells[4].update(source="# TODO"), "cell 4: something is left to do"),
+        (lambda cells: cells[0].update(source="{cite}`three2002`"), "cell 0: no reference 'three2002'"),
+        (lambda cells: cells[4].update(outputs=output("error", ename="E")), "cell 4: its output is an error"),
+        (lambda cells: cells[2].metadata.update(mystnb={}), "cell 2: its figure has no alternative text"),
+        (lambda cells: cells[4].update(outputs=output("stream", text="/tmp/x.py:1: Warning")), "a path of a machine"),
+        (lambda cells: cells[4].update(outputs=output("stream", text=r"in C:\Users")), "a path of a machine"),
+    ],
+)
+def test_each_problem_is_found(change, message):
+    notebook = copy.deepcopy(good())
+    change(notebook.cells)
+    found = problems(notebook, {"one2000", "two2001"})
+    assert len(found) == 1 and message in found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import torch
@@ -43,12 +44,13 @@ def image_grid(x: Tensor, columns: int = 8) -> Tensor:
 
 
 def losses(history: History, names: Sequence[str] = ("loss_d", "loss_g"), *, ax: Axes | None = None) -> Axes:
-    """Draw columns of a history against the step."""
+    """Draw columns of a history against the step, in nats for losses with logarithms."""
     ax = ax or plt.figure(figsize=(6, 3)).gca()
-    for name, color, style in zip(names, [DISCRIMINATOR, FAKE, *COLORS[3:]], ["-", "--", ":", "-."] * 2, strict=False):
+    colors, styles = cycle([DISCRIMINATOR, FAKE, *COLORS[3:]]), cycle(["-", "--", ":", "-."])
+    for name, color, style in zip(names, colors, styles, strict=False):
         ax.plot(history["step"], history[name], color=color, linestyle=style, label=name)
     ax.set_xlabel("step")
-    ax.set_ylabel("nats")
+    ax.set_ylabel("mean over the log interval")
     ax.legend(frameon=False)
     return ax
 

@@ -77,9 +77,8 @@ def problems(notebook: NotebookNode, references: set[str]) -> list[str]:
         if re.search(r"\b(TODO|FIXME|XXX)\b", cell.source):
             found.append(f"{name}: something is left to do")
         for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", cell.source):
-            found += [
-                f"{name}: no reference {key.strip()!r}" for key in keys.split(",") if key.strip() not in references
-            ]
+            missing = {key.strip() for key in keys.split(",")} - references
+            found += [f"{name}: no reference {key!r}" for key in sorted(missing)]
         outputs = cell.get("outputs", [])
         if any(output.output_type == "error" for output in outputs):
             found.append(f"{name}: its output is an error")

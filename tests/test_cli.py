@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def test_ctrl_c_is_130_and_resumable(tmp_path):
     assert process.returncode == 130
     assert "stopped after step" in errors and "the same command goes on from there" in errors
     assert checkpoint.load(tmp_path / CHECKPOINT)["step"] > 0
+
+
+def test_ctrl_c_before_the_first_step(tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.data, "load", interrupted)
+    assert run("train", "gan", *SMALL, "--out", tmp_path / "new") == 130
+    assert capsys.readouterr().err.startswith("gan-course: interrupted; ")
 
 
 def test_more_steps_extend_a_run(tmp_path, capsys):
@@ -159,6 +169,7 @@ def test_damaged_and_missing_runs(trained, tmp_path, capsys):
 def test_missing_data_and_no_network(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies that it was made with
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # refuses every connection
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")

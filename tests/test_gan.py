@@ -122,6 +122,12 @@ def test_bad_input_is_refused():
     gan = small()
     with pytest.raises(ValueError, match=r"real must have shape \(n_critic, B, 1, 4, 4\), got \(5, 1, 4, 4\)"):
         gan.step(real()[0])
+    for empty in (real(n_critic=0), real(batch=0)):
+        with pytest.raises(ValueError, match=r"real must have shape \(n_critic, B, 1, 4, 4\), got \("):
+            gan.step(empty)
+    with pytest.raises(ValueError, match="at least 2 samples per batch where the generator has batch norm, got 1"):
+        gan.step(real(batch=1))
+    assert small(batch_norm=False).step(real(batch=1))["loss_d"].isfinite()
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         gan.sample(0)
     with pytest.raises(ValueError, match="unknown family 'gam'.*Did you mean 'gan'"):
@@ -129,7 +135,7 @@ def test_bad_input_is_refused():
 
 
 def test_training_on_digits_makes_digits():
-    """The quick experiment of the chapter, one seed; the bounds leave room for the spread of ten seeds in book/results."""
+    """The quick experiment of the chapter, one seed; the bounds leave room for the spread in book/results."""
     train_set, test_set = data.load("digits"), data.load("digits", split="test")
     critic, recipe = judge("digits", 8), dict(RECIPES["digits"])
     gan = GAN(train_set.shape, **{k: v for k, v in recipe.items() if k != "steps"})

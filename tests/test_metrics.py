@@ -94,6 +94,28 @@ def test_class_coverage_of_a_constructed_set():
     assert metrics.mean_confidence(probabilities) == pytest.approx(0.775)
 
 
+class WithoutFloat64(torch.Tensor):
+    """Stands in for a tensor on Apple's MPS: float64 only once it is on the CPU."""
+
+    def double(self):
+        raise TypeError("no float64 here")
+
+    def to(self, *args, **kwargs):  # a move and a conversion at once converts first
+        raise TypeError("no float64 here")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_metrics_run_where_there_is_no_float64():
+    x, probabilities = torch.randn(20, 3), torch.rand(20, 4).softmax(1)
+    device_x, device_probabilities = x.as_subclass(WithoutFloat64), probabilities.as_subclass(WithoutFloat64)
+    assert metrics.frechet_distance(device_x, device_x + 1) == pytest.approx(3, rel=1e-4)
+    assert torch.equal(metrics.class_shares(device_probabilities), metrics.class_shares(probabilities))
+    assert metrics.mean_confidence(device_probabilities) == metrics.mean_confidence(probabilities)
+    assert metrics.modes_covered(device_x, device_x[:2], 0.1) == metrics.modes_covered(x, x[:2], 0.1)
+
+
 def test_logits_are_not_probabilities():
     with pytest.raises(ValueError, match="apply softmax"):
         metrics.class_shares(torch.randn(5, 10))
@@ -126,3 +148,5 @@ def test_nearest_neighbours_match_a_double_loop(n, m, chunk):
 def test_nearest_neighbours_rejects_other_shapes():
     with pytest.raises(ValueError, match="share the shape of a row"):
         metrics.nearest_neighbours(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"got \(0, 3\), \(2, 3\)"):
+        metrics.nearest_neighbours(torch.zeros(0, 3), torch.zeros(2, 3))

@@ -6,6 +6,7 @@ import os
 import pytest
 import torch
 
+from gan_course.errors import DataError
 from tools import results
 
 ROOT_FOLDER = results.FOLDER  # the committed tables
@@ -92,9 +93,25 @@ def test_a_crash_while_writing_keeps_the_old_table(entry, tmp_path, monkeypatch)
 def test_what_fails_does_not_keep_others_from_running(entry, capsys, error):
     tiny.broken = {0: error("no such data")}
     results.ENTRIES["other"] = results.Entry(tiny, {"offset": 5}, range(1, 3))
-    run("run")
+    assert run("run") == 1
     assert "tiny: no such data" in capsys.readouterr().err
     assert results.ENTRIES["other"].state("other") == "ok"
+
+
+def test_missing_data_are_skipped_without_a_fault(entry, capsys):
+    tiny.broken = {0: DataError("no network")}
+    assert run("run") == 0
+    assert "tiny skipped: no network" in capsys.readouterr().err
+
+
+def test_rows_of_other_versions_are_not_mixed_in(entry, tmp_path):
+    tiny.broken = {2: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run("run")
+    tiny.broken = {}
+    path = tmp_path / "tiny.json"
+    path.write_text(path.read_text().replace(torch.__version__, "1.0"))
+    assert run("run") == 0 and tiny.calls == [0, 1, 2, 0, 1, 2, 3]
 
 
 def test_the_entries_for_a_gpu_wait_for_one(entry, capsys):

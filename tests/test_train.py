@@ -109,6 +109,36 @@ def test_snapshots_and_probe_do_not_disturb_the_run(tmp_path):
         history["los_d"]
 
 
+def test_a_probe_may_leave_evaluation_mode_behind():
+    plain, watched = model(), model()
+    fit(plain, images(), 10, progress=False)
+    fit(watched, images(), 10, snapshot_every=2, probe=lambda m: {"mode": m.eval().training}, progress=False)
+    assert same(plain, watched)
+
+
+def test_random_state_is_that_of_the_device_of_the_model(monkeypatch):
+    """Each accelerator has a generator of its own, and the current one need not be the model's."""
+    first, second = torch.device("cuda:0"), torch.device("cuda:1")
+    states = {first: torch.zeros(16), second: torch.ones(16)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=first: states[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda new, device=first: states.update({device: new}))
+    saved = checkpoint.random_state(second)
+    states[second] = torch.full((16,), 7.0)
+    checkpoint.set_random_state(second, saved)
+    assert torch.equal(states[second], torch.ones(16)) and torch.equal(states[first], torch.zeros(16))
+
+
+def test_random_state_on_apple(monkeypatch):
+    kept = [torch.ones(8)]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: kept[0])
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda new: kept.__setitem__(0, new))
+    saved = checkpoint.random_state(torch.device("mps"))
+    kept[0] = torch.zeros(8)
+    checkpoint.set_random_state(torch.device("mps"), saved)
+    assert torch.equal(kept[0], torch.ones(8))
+    assert checkpoint.random_state(torch.device("cpu"))["device"] is None
+
+
 def test_points_are_snapshots_as_they_are():
     points = DataSet(torch.randn(40, 2), name="points")
     gan = GAN((2,), latent_dim=2, width=8, batch_norm=False)
@@ -147,6 +177,7 @@ def test_learning_rate_decay_is_linear_to_zero_and_resumes(tmp_path):
     gan = Watching((1, 4, 4), latent_dim=3, width=8, dropout=0.3, lr_d=0.8)
     fit(gan, images(), 6, decay_from=2, progress=False)
     assert gan.rates == pytest.approx([0.8, 0.8, 0.8, 0.6, 0.4, 0.2])
+    assert gan.optimizer_d.param_groups[0]["lr"] == 0.8  # for the next run with this model
 
     class Stopping(GAN):
         def step(self, real, labels=None):
@@ -176,6 +207,24 @@ def test_truncated_checkpoint_is_refused_and_kept(tmp_path, share):
         fit(model(), images(), 10, out=tmp_path, progress=False)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
+
+
+def test_a_flipped_bit_is_found_or_harmless(tmp_path):
+    """torch.load alone reads a changed weight without a word."""
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, checkpoint.capture(model()))
+    whole, original = path.read_bytes(), dict(checkpoint._tensors(checkpoint.load(path)))
+    refused = 0
+    for position in torch.randint(len(whole), (200,)).tolist():
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        try:
+            state = checkpoint.load(path)
+        except CheckpointError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:  # it was in the padding between the members of the archive
+            assert all(torch.equal(tensor, original[name]) for name, tensor in checkpoint._tensors(state))
+    assert refused > 100
 
 
 def test_checkpoint_runs_no_code(tmp_path):

@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, help="run these, whether or not they have changed")
     parser.add_argument("--profile", default="book", choices=["quick", "book", "full"], help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=2, help="threads for torch (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads for torch (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="run nothing; say which are stale, exit 1 if any is")
     options = parser.parse_args(arguments)
     stale = {path: reason for path in chapters() if (reason := problem(path))}

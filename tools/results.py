@@ -9,6 +9,7 @@ longer those in its file; then all of it is computed anew.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ import torch
 import torchvision
 
 from gan_course import data, losses, metrics, profiles, toy
-from gan_course.errors import unknown
+from gan_course.errors import DataError, unknown
 from gan_course.features import judge
 from gan_course.models.gan import GAN, RECIPES
 from gan_course.train import fit
@@ -113,11 +114,16 @@ def gradients(
     return {"verdict": verdict, **{name: after[name] / before[name] for name in after}}
 
 
+#: The model's own defaults are settings too: a table is stale when one of them changes.
+_DEFAULTS = {n: p.default for n, p in inspect.signature(GAN).parameters.items() if n not in ("shape", "self")}
+
+
 def _images(data_name: str, **changed: Any) -> dict[str, Any]:
-    return {"data_name": data_name, "batch": 64, **RECIPES[data_name], **changed}
+    return {"data_name": data_name, "batch": 64, **_DEFAULTS, **RECIPES[data_name], **changed}
 
 
 _RING = {
+    **_DEFAULTS,
     "steps": 1500,
     "decay_from": 750,
     "batch": 256,
@@ -154,7 +160,14 @@ def read(name: str) -> dict[str, Any] | None:
 def fill(name: str, device: torch.device) -> None:
     """Compute the rows of an entry that are missing, or all if it is stale."""
     entry = ENTRIES[name]
-    rows = read(name)["rows"] if entry.state(name) == "incomplete" else []
+    made_by = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+    }
+    stored = read(name) if entry.state(name) == "incomplete" else None
+    # Rows are only added to rows that were made in the same way.
+    rows = stored["rows"] if stored and all(stored[key] == value for key, value in made_by.items()) else []
     for seed in entry.seeds:
         if any(row["seed"] == seed for row in rows):
             continue
@@ -165,9 +178,7 @@ def fill(name: str, device: torch.device) -> None:
             "name": name,
             "what": entry.run.__doc__,
             "settings": entry.settings,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "threads": torch.get_num_threads(),
-            "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+            **made_by,
             "date": date.today().isoformat(),
             "rows": sorted(rows, key=lambda row: row["seed"]),
         }
@@ -198,12 +209,16 @@ def main(arguments: list[str] | None = None) -> int:
         print("no GPU here: the full-scale entries stay as they are")
         return 0
     chosen = options.names or [n for n, e in ENTRIES.items() if e.full == options.full and e.state(n) != "ok"]
+    status = 0
     for name in chosen:
         try:
             fill(name, device)
+        except DataError as error:  # data that cannot be had are no fault of the experiment
+            print(f"{name} skipped: {error}", file=sys.stderr)
         except (RuntimeError, ValueError, FloatingPointError) as error:  # the others still run
             print(f"{name}: {error}", file=sys.stderr)
-    return 0
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ PACKAGES = (
                  "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"),
         ),
     ),
-    # The two fonts are Font Awesome Free 5, solid and regular: the icons of the widgets' buttons.
+    # The fonts are Font Awesome Free 5, solid, regular and brands: the icons of widgets, and of the theme beside them.
     Package(
         "npm", "@jupyter-widgets/html-manager", "1.0.15", "BSD-3-Clause; fonts OFL-1.1; bundled parts MIT",
         "https://github.com/jupyter-widgets/ipywidgets", OFFLINE, (
@@ -66,6 +66,8 @@ PACKAGES = (
                  "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537"),
             File("package/dist/7a3337626410ca2f4071.woff2", "7a3337626410ca2f4071.woff2",
                  "e42a88444448ac3d60549cc7c1ff2c8a9cac721034c073d80a14a44e79730cca"),
+            File("package/dist/d878b0a6a1144760244f.woff2", "d878b0a6a1144760244f.woff2",
+                 "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef"),
             File("package/dist/embed.js.LICENSE.txt", "licenses/html-manager-bundled.txt",
                  "aed2008aae8123157c4ae564883166b1af7bab928d504a1fa7de1f67aec11268"),
         ),

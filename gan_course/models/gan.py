@@ -155,13 +155,11 @@ class GAN(nn.Module):
             self.optimizer_d.step()
             self.optimizer_d.zero_grad()
 
-        # The gradient flows through the discriminator to the generator and is kept there only.
-        self.discriminator.requires_grad_(False)
+        # The gradient flows through the discriminator, and is kept in the generator only.
         loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))
-        loss_g.backward()
+        loss_g.backward(inputs=list(self.generator.parameters()))
         self.optimizer_g.step()
         self.optimizer_g.zero_grad()
-        self.discriminator.requires_grad_(True)
 
         self.ema.update(self.generator)
         return {

@@ -71,7 +71,7 @@ def decision_surface(discriminator: nn.Module, *, extent: float, ax: Axes | None
     d = torch.sigmoid(discriminator.eval()(points)).view(resolution, resolution).T.cpu().numpy()
     discriminator.train(training)
     mesh = ax.pcolormesh(x, x, d, cmap="cividis", vmin=0, vmax=1, shading="gouraud", rasterized=True)
-    ax.figure.colorbar(mesh, ax=ax, label="D(x)")
+    ax.figure.colorbar(mesh, ax=ax, label="D(x)", fraction=0.046, pad=0.04)
     ax.set_aspect("equal")
     return ax
 

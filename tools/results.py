@@ -60,9 +60,11 @@ def images(seed: int, device: torch.device, *, data_name: str, steps: int, batch
     torch.manual_seed(seed)
     gan = GAN(train_set.shape, **model).to(device)
     history = fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
-    samples = gan.sample(SAMPLES, generator=torch.Generator().manual_seed(seed))
-    measured = metrics.summarize(samples, reference, critic)
-    return {**measured, "loss_d": history["loss_d"][-1], "loss_g": history["loss_g"][-1]}
+    z = gan.latents(SAMPLES, torch.Generator().manual_seed(seed))
+    measured = metrics.summarize(gan.decode(z), reference, critic)
+    with torch.no_grad():  # the weights of the last step, not averaged
+        last = metrics.summarize(gan.generator.eval()(z), reference, critic)["frechet"]
+    return {**measured, "frechet_last": last, "loss_d": history["loss_d"][-1], "loss_g": history["loss_g"][-1]}
 
 
 def real_images(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import DataError, unknown
+from gan_course.errors import DataError, unknown
 
 SPLITS = ("train", "test")
 EMBEDDED = "digits"
@@ -58,9 +58,7 @@ class DataSet:
             out of range.
     """
 
-    def __init__(
-        self, x: Tensor, labels: Tensor | None = None, *, name: str, classes: list[str] | None = None
-    ):
+    def __init__(self, x: Tensor, labels: Tensor | None = None, *, name: str, classes: list[str] | None = None):
         if not isinstance(x, Tensor) or x.dtype not in (torch.uint8, torch.float32):
             got = getattr(x, "dtype", type(x).__name__)
             raise ValueError(f"x: got {got}, expected a tensor, uint8 for images or float32 for points")
@@ -450,9 +448,7 @@ def _fetch(name: str, files: list[str], target: Path, archives: list[Path]) -> N
                         problems.append(f"{found} has md5 {digest}, expected {md5[archive]}")
                 for mirror in mirrors:
                     try:  # downloads nothing where the archive is there already
-                        download_and_extract_archive(
-                            mirror + archive, temporary, filename=archive, md5=md5[archive]
-                        )
+                        download_and_extract_archive(mirror + archive, temporary, filename=archive, md5=md5[archive])
                         break
                     except (OSError, RuntimeError, http.client.HTTPException) as error:
                         reason = " ".join(str(error).split()) or type(error).__name__

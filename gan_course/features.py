@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import DataError
+from gan_course.errors import DataError
 
 WEIGHTS = Path(__file__).parent / "weights"
 N_FEATURES = 64

@@ -51,9 +51,7 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
-        self.page.on(
-            "console", lambda m: self.complaints.append(f"console: {m.text}") if m.type == "error" else None
-        )
+        self.page.on("console", lambda m: self.complaints.append(f"console: {m.text}") if m.type == "error" else None)
         self.page.goto((HTML / f"{self.name}.html").as_uri() + query)
         if self.page.evaluate("Boolean(window.MathJax && MathJax.startup)"):
             self.page.evaluate("MathJax.startup.promise.then(() => true)")
@@ -153,8 +151,10 @@ def test_phone_does_not_scroll_sideways(visit: Visit) -> None:
 
 def test_accessibility(visit: Visit) -> None:
     # Shadowed, so that the require.js of widget pages does not catch it.
-    visit.page.evaluate("source => { (new Function('define', 'module', 'exports', source)).call(window) }",
-                        AXE.read_text(encoding="utf-8"))
+    visit.page.evaluate(
+        "source => { (new Function('define', 'module', 'exports', source)).call(window) }",
+        AXE.read_text(encoding="utf-8"),
+    )
     result = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     found = [
         f"{v['id']} ({v['impact']}): {node['html'][:160]}"

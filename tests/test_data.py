@@ -153,9 +153,7 @@ def test_order_far_along_needs_no_walk_from_the_start():
     assert torch.equal(far.sort().values, torch.arange(1000))
 
 
-@pytest.mark.parametrize(
-    ("name", "args"), [("n", (0, 0, 0, 1)), ("start", (5, 0, -1, 1)), ("count", (5, 0, 0, -1))]
-)
+@pytest.mark.parametrize(("name", "args"), [("n", (0, 0, 0, 1)), ("start", (5, 0, -1, 1)), ("count", (5, 0, 0, -1))])
 def test_order_refuses(name, args):
     with pytest.raises(ValueError, match=f"^{name}: got"):
         order(*args)
@@ -201,9 +199,7 @@ def test_shrinking_is_antialiased_and_does_not_depend_on_chunks():
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    value=st.integers(0, 255), height=st.integers(1, 20), width=st.integers(1, 20), size=st.integers(1, 24)
-)
+@given(value=st.integers(0, 255), height=st.integers(1, 20), width=st.integers(1, 20), size=st.integers(1, 24))
 def test_resizing_keeps_a_constant_image(value, height, width, size):
     out = data._resize(torch.full((2, 3, height, width), value, dtype=torch.uint8), size)
     assert out.shape == (2, 3, size, size) and (out == value).all()
@@ -278,9 +274,7 @@ def test_folder_unusual_modes(tmp_path):
     save(tmp_path / "cmyk.jpg", (0, 0, 0, 0), mode="CMYK", quality=100)
     save(tmp_path / "half.png", (0, 0, 0, 128), mode="RGBA")
     save(tmp_path / "palette.gif", 0, mode="P")
-    got = dict(
-        zip(["a16", "bit", "clear", "cmyk", "half"], data.load(tmp_path).x[:, 0, 0, 0].tolist(), strict=False)
-    )
+    got = dict(zip(["a16", "bit", "clear", "cmyk", "half"], data.load(tmp_path).x[:, 0, 0, 0].tolist(), strict=False))
     assert got["clear"] == 255 and got["cmyk"] >= 250 and abs(got["half"] - 127) <= 1
 
 
@@ -396,9 +390,7 @@ def tiny(tmp_path, monkeypatch):
         md5 = [(file, hashlib.md5(body).hexdigest()) for file, body in archives.items()]
         monkeypatch.setattr(published, "resources", md5)
         sha256 = {file: hashlib.sha256(body).hexdigest() for file, body in raw.items()}
-        small = data.Idx(
-            source.folder, source.classes, [f"{url}/b/{name}/"], COUNTS, sha256 if seed == 0 else {}
-        )
+        small = data.Idx(source.folder, source.classes, [f"{url}/b/{name}/"], COUNTS, sha256 if seed == 0 else {})
         monkeypatch.setitem(data.IDX, name, small)
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GAN_COURSE_DATA", raising=False)

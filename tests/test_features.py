@@ -20,10 +20,7 @@ from gan_course.features import JUDGES, Judge, judge
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_AT_HAND = (Path(os.environ.get("GAN_COURSE_DATA", "")) / "MNIST" / "raw").is_dir()
 needs_mnist = pytest.mark.skipif(not MNIST_AT_HAND, reason="no MNIST in GAN_COURSE_DATA")
-KEYS = [
-    pytest.param(key, marks=needs_mnist if key[0] == "mnist" else (), id=f"{key[0]}-{key[1]}")
-    for key in JUDGES
-]
+KEYS = [pytest.param(key, marks=needs_mnist if key[0] == "mnist" else (), id=f"{key[0]}-{key[1]}") for key in JUDGES]
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -42,9 +39,7 @@ def test_table_is_what_the_weights_give(key):
     # Four printed decimals, and room for one image that falls the other way on another processor.
     assert abs(right / len(test) - info.accuracy) <= 1.01 / len(test) + 5e-5
     assert abs(probabilities.amax(1).mean().item() - info.confidence) < 2e-4
-    floor = frechet(
-        net.features(train.images()).double().numpy(), net.features(test.images()).double().numpy()
-    )
+    floor = frechet(net.features(train.images()).double().numpy(), net.features(test.images()).double().numpy())
     assert floor == pytest.approx(info.floor, rel=0.01, abs=0.005)
     assert sum(p.numel() for p in net.parameters()) == info.parameters
 
@@ -124,9 +119,7 @@ def test_bad_images_are_refused(x, message, method):
     ],
 )
 def test_no_judge_lists_the_nearest_first(key, first):
-    with pytest.raises(
-        ValueError, match=f"^no judge for '{key[0]}' at {key[1]}x{key[1]}; there is one for {first}"
-    ):
+    with pytest.raises(ValueError, match=f"^no judge for '{key[0]}' at {key[1]}x{key[1]}; there is one for {first}"):
         judge(*key)
     with pytest.raises(ValueError, match="^size: got 4"):
         Judge(4)
@@ -139,9 +132,7 @@ def test_damaged_weights(tmp_path, monkeypatch, damage):
         body = {"truncated": whole[:-100], "another judge": whole, "not weights": b"text"}[damage]
         (tmp_path / "digits-8.safetensors").write_bytes(body)
     monkeypatch.setattr(features, "WEIGHTS", tmp_path)
-    with pytest.raises(
-        DataError, match="digits-8.safetensors cannot be read.*install the package again"
-    ) as caught:
+    with pytest.raises(DataError, match="digits-8.safetensors cannot be read.*install the package again") as caught:
         judge("digits", 8)
     assert "\n" not in str(caught.value)
 

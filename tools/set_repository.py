@@ -128,9 +128,7 @@ def chapter_problems(name: str, text: str, slug: str, branch: str) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", help="https://github.com/ORG/REPO")
     parser.add_argument("--check", action="store_true", help="list the places that disagree with _config.yml")
     options = parser.parse_args(arguments)

@@ -118,8 +118,18 @@ def download(package: Package, folder: Path) -> dict[str, bytes]:
     pinned = f"{package.name}{'@' if package.client == 'npm' else '=='}{package.version}"
     command = {
         "npm": ["npm", "pack", pinned, "--pack-destination", str(folder), "--silent"],
-        "pip": [sys.executable, "-m", "pip", "download", pinned, "--no-deps", "--only-binary=:all:",
-                "--quiet", "--dest", str(folder)],
+        "pip": [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            pinned,
+            "--no-deps",
+            "--only-binary=:all:",
+            "--quiet",
+            "--dest",
+            str(folder),
+        ],
     }[package.client]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
@@ -145,8 +155,11 @@ def notice(folder: str) -> str:
     lines = ["Files in this folder that come from other projects, unchanged, fetched by tools/vendor.py.", ""]
     for package in PACKAGES:
         if package.folder == folder:
-            lines += [f"{package.name} {package.version} ({package.client})", f"  licence: {package.licence}",
-                      f"  source:  {package.source}"]
+            lines += [
+                f"{package.name} {package.version} ({package.client})",
+                f"  licence: {package.licence}",
+                f"  source:  {package.source}",
+            ]
             lines += [f"  file:    {file.target}" for file in package.files] + [""]
     return "\n".join(lines)
 
@@ -193,8 +206,10 @@ def fetch(root: Path = ROOT) -> list[str]:
         for file in package.files:
             content = members[file.member]
             if digest(content) != file.sha256:
-                wrong.append(f"{package.name} {package.version}: {file.member} has sha256 {digest(content)}, "
-                             f"expected {file.sha256}")
+                wrong.append(
+                    f"{package.name} {package.version}: {file.member} has sha256 {digest(content)}, "
+                    f"expected {file.sha256}"
+                )
             ready[f"{package.folder}/{file.target}"] = content
     if wrong:
         raise VendorError("\n".join(wrong + ["nothing was written"]))
@@ -208,9 +223,7 @@ def fetch(root: Path = ROOT) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="verify the committed files, without network")
     options = parser.parse_args(arguments)
     try:

@@ -49,9 +49,10 @@ class DataSet:
 
     Args:
         x: images, uint8 (N, C, H, W) with C of 1 or 3; or points, finite float32 (N, ...).
-        labels: optional class numbers (N,), any integer dtype; kept as int64 on the device of ``x``.
+        labels: optional class numbers (N,), or sequences of word numbers (N, L), any integer dtype; kept as int64
+            on the device of ``x``.
         name: the name it was loaded under.
-        classes: optional names of the classes; labels must then be below ``len(classes)``.
+        classes: optional names of the classes (or words); labels must then be below ``len(classes)``.
 
     Raises:
         ValueError: empty set, wrong dtype or shape, NaN or infinity, labels of another length or
@@ -114,6 +115,15 @@ class DataSet:
         rows = self.x[:n]
         return _to_signed(rows) if rows.dtype == torch.uint8 else rows.clone()
 
+    def take(self, seed: int, start: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """Items ``start`` to ``start + count - 1`` of the endless reading that :func:`order` gives for ``seed``.
+
+        Returns:
+            ``(count, ...)`` as :meth:`batch` gives them, and their labels or None.
+        """
+        indices = order(len(self), seed, start, count).to(self.x.device)
+        return self.batch(indices), None if self.labels is None else self.labels[indices]
+
     def draw(self, n: int, seed: int = 0) -> Tensor:
         """``n`` different items (at most all) drawn with ``seed``, as one float32 batch.
 
@@ -129,6 +139,56 @@ class DataSet:
         return DataSet(self.x.to(device), self.labels, name=self.name, classes=self.classes)
 
 
+class Domains:
+    """Two sets of images side by side, to train translators between them.
+
+    One item is a stack ``(2, C, H, W)``: an image of the first domain and one of the second.
+
+    Args:
+        a, b: images of the same shape on the same device.
+        paired: whether image i of ``a`` belongs to image i of ``b``. If not, each domain is read in an order of its
+            own, so that nothing can be learned from which images come together, and the sets may differ in size.
+        name: the name of the two together.
+
+    Raises:
+        ValueError: the shapes differ, or paired sets have different sizes.
+    """
+
+    def __init__(self, a: DataSet, b: DataSet, *, paired: bool, name: str):
+        if a.shape != b.shape:
+            raise ValueError(f"b: got items of shape {b.shape}, expected {a.shape} as in a")
+        if paired and len(a) != len(b):
+            raise ValueError(f"b: got {len(b):,} items, expected {len(a):,} as in a, for the sets are paired")
+        self.a, self.b, self.paired, self.name = a, b, paired, name
+
+    def __len__(self) -> int:
+        return max(len(self.a), len(self.b))
+
+    def __repr__(self) -> str:
+        kind = "pairs" if self.paired else "unpaired"
+        return f"Domains({self.name!r}: {kind}, {self.a!r}, {self.b!r})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one item, (2, C, H, W)."""
+        return (2, *self.a.shape)
+
+    def take(self, seed: int, start: int, count: int) -> tuple[Tensor, None]:
+        """Items ``start`` to ``start + count - 1`` of an endless reading, ``(count, 2, C, H, W)`` in [-1, 1]."""
+        other = seed if self.paired else seed ^ 0x5BD1E995  # any other seed: the two orders are then independent
+        return torch.stack([self.a.take(seed, start, count)[0], self.b.take(other, start, count)[0]], 1), None
+
+    def images(self, n: int | None = None) -> Tensor:
+        """The first ``n`` items (all by default, at most all of the smaller set), ``(n, 2, C, H, W)``."""
+        least = min(len(self.a), len(self.b))
+        n = least if n is None else min(n, least)
+        return torch.stack([self.a.images(n), self.b.images(n)], 1)
+
+    def to(self, device: str | torch.device) -> Domains:
+        """The same sets on another device."""
+        return Domains(self.a.to(device), self.b.to(device), paired=self.paired, name=self.name)
+
+
 def _to_signed(rows: Tensor) -> Tensor:
     # A division, because 255 / 127.5 - 1 is exactly 1 and 255 * (1 / 127.5) - 1 is not.
     return rows.float().div_(127.5).sub_(1.0) if rows.dtype == torch.uint8 else rows
@@ -138,8 +198,8 @@ def _check_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         got = getattr(labels, "dtype", type(labels).__name__)
         raise ValueError(f"labels: got {got}, expected an integer tensor")
-    if labels.shape != (n,):
-        raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({n},), one for each item")
+    if labels.dim() not in (1, 2) or len(labels) != n or not labels.numel():
+        raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({n},) or ({n}, L), one for each item")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes is not None and high >= len(classes)):
         top = f"to {len(classes) - 1}" if classes is not None else "or more"

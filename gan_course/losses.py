@@ -1,4 +1,4 @@
-r"""Adversarial losses as pure functions of logits.
+r"""Adversarial losses as pure functions of logits, and penalties on the discriminator's slope.
 
 The discriminator returns a logit :math:`\ell(x)`; its probability that ``x`` is real is
 :math:`D(x) = \sigma(\ell(x))`. Written with logits, every logarithm becomes a softplus,
@@ -7,16 +7,18 @@ The discriminator returns a logit :math:`\ell(x)`; its probability that ``x`` is
 
 which neither overflows nor loses its gradient, unlike ``log(sigmoid(...))``.
 
-All functions take logits of any (equal or different) shape and return a scalar tensor, the mean over all
-elements, **to be minimised**. Values are in nats.
+The losses take logits of any (equal or different) shape and return a scalar tensor, the mean over all elements,
+**to be minimised**; those with logarithms are in nats. The penalties take the network itself, for they are about its
+slope, and come without their weight: multiply and add.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
-from torch.nn.functional import softplus
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, softplus
 
 from gan_course.errors import unknown
 
@@ -60,11 +62,36 @@ def generator_least_squares(fake_logits: Tensor) -> Tensor:
     return 0.5 * (fake_logits - 1).square().mean()
 
 
+def critic_wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    r""":math:`E[f(G(z))] - E[f(x)]`: minus the critic's estimate of the Wasserstein-1 distance, up to its slope.
+
+    The critic must be kept (nearly) 1-Lipschitz by other means: :func:`clip_weights`, :func:`gradient_penalty` or
+    spectral normalisation. Its scores are not logits, and no sigmoid follows. Arjovsky et al. (2017), Algorithm 1.
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def generator_wasserstein(fake_scores: Tensor) -> Tensor:
+    r""":math:`-E[f(G(z))]`. Arjovsky et al. (2017), Algorithm 1. Also the generator's part of the hinge game."""
+    return -fake_scores.mean()
+
+
+def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    r""":math:`E[\max(0, 1 - \ell(x))] + E[\max(0, 1 + \ell(G(z)))]`. Miyato et al. (2018), equation 16.
+
+    Samples on the right side of their margin have no gradient; the generator is trained by
+    :func:`generator_wasserstein` (their equation 17).
+    """
+    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+
+
 #: name -> (discriminator loss, generator loss)
 LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "non-saturating": (discriminator_cross_entropy, generator_non_saturating),
     "saturating": (discriminator_cross_entropy, generator_saturating),
     "least-squares": (discriminator_least_squares, generator_least_squares),
+    "hinge": (discriminator_hinge, generator_wasserstein),
+    "wasserstein": (critic_wasserstein, generator_wasserstein),
 }
 
 
@@ -77,3 +104,69 @@ def pair(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tenso
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
     return LOSSES[name]
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    *,
+    one_sided: bool = False,
+    epsilon: Tensor | None = None,
+) -> Tensor:
+    r""":math:`E[(\|\nabla f(\hat x)\|_2 - 1)^2]` at :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)`.
+
+    Gulrajani et al. (2017), equation 3 and Algorithm 1, without the factor :math:`\lambda`. One epsilon, uniform on
+    [0, 1], and one norm over all dimensions for each sample: for this reason the critic must treat the samples of a
+    batch separately and have no batch norm.
+
+    Args:
+        critic: maps ``(B, ...)`` to scores ``(B,)``, or any shape that begins with B.
+        real, fake: ``(B, ...)`` of the same shape; no gradient flows to them.
+        one_sided: penalise slopes above 1 only, :math:`E[\max(0, \|\nabla f\| - 1)^2]` (Petzka et al., 2018,
+            equation 8).
+        epsilon: ``(B,)`` in [0, 1] to use instead of drawing it.
+
+    Returns:
+        A scalar through which gradients flow to the critic's parameters.
+    """
+    if real.shape != fake.shape:
+        raise ValueError(f"real and fake must have the same shape, got {tuple(real.shape)} and {tuple(fake.shape)}")
+    if epsilon is None:
+        epsilon = torch.rand(len(real), dtype=real.dtype, device=real.device)
+    if epsilon.shape != (len(real),):
+        raise ValueError(f"epsilon must have shape ({len(real)},), one for each sample, got {tuple(epsilon.shape)}")
+    epsilon = epsilon.view(-1, *[1] * (real.ndim - 1))
+    between = torch.lerp(fake.detach(), real.detach(), epsilon)
+    excess = _slopes(critic, between) - 1
+    return (relu(excess) if one_sided else excess).square().mean()
+
+
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    r""":math:`\tfrac12 E[\|\nabla \ell(x)\|_2^2]` at real samples.
+
+    Mescheder et al. (2018), equation 9, without the factor :math:`\gamma`. ``discriminator`` maps ``(B, ...)`` to
+    logits that begin with B. Gradients of the returned scalar flow to its parameters.
+    """
+    return 0.5 * _gradients(discriminator, real.detach()).square().sum(1).mean()
+
+
+def _gradients(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the gradients of each sample's output by that sample, ``(B, everything else)``, with their graph."""
+    x = x.requires_grad_(True)
+    (gradients,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    return gradients.flatten(1)
+
+
+def _slopes(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    # Unlike a written-out sqrt, vector_norm has a gradient (of 0) where the slope is 0.
+    return torch.linalg.vector_norm(_gradients(network, x), dim=1)
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, bound: float) -> None:
+    """Force every parameter into [-bound, bound], in place, after the optimizer's step. Arjovsky et al. (2017)."""
+    if not bound > 0:
+        raise ValueError(f"bound must be positive, got {bound}")
+    torch._foreach_clamp_min_([p.data for p in network.parameters()], -bound)
+    torch._foreach_clamp_max_([p.data for p in network.parameters()], bound)

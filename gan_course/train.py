@@ -20,7 +20,7 @@ from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from gan_course import checkpoint
-from gan_course.data import DataSet, order
+from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
 
 CHECKPOINT = "checkpoint.pt"
@@ -59,7 +59,7 @@ class History:
 
 def fit(
     model: nn.Module,
-    data: DataSet,
+    data: DataSet | Domains,
     steps: int,
     *,
     batch: int = 64,
@@ -93,7 +93,8 @@ def fit(
         resume: whether to go on from a checkpoint in ``out``; if False, a run that is there is refused.
         log_every: steps per row of the log. Losses stay on the device until then.
         snapshot_every: steps between snapshots (none if not given); one is also made at the start and the end.
-        snapshot_size: samples per snapshot, always from the same latents.
+        snapshot_size: samples per snapshot, always from the same latents; of a translator, translations of the first
+            images of its first domain.
         probe: called with the model after each snapshot; returns numbers to be kept. It may draw torch's
             random numbers and put the model into evaluation mode: neither changes the run.
         checkpoint_seconds: least time between checkpoints, which are made when a row is logged.
@@ -148,8 +149,8 @@ def fit(
     def snapshot(step: int) -> None:
         if snapshot_every is None or step in history.snapshots:
             return
-        samples = model.sample(snapshot_size, generator=torch.Generator().manual_seed(seed))
-        if len(model.shape) == 3:
+        samples = _samples(model, data, snapshot_size, seed)
+        if samples.ndim == 4:
             samples = samples.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
             if out is not None:
                 folder = Path(out) / "samples"
@@ -204,12 +205,19 @@ def _scale_learning_rates(model: nn.Module, factor: float) -> None:
                 group["lr"] = factor * optimizer.defaults["lr"]
 
 
-def _batches(data: DataSet, seed: int, step: int, n_critic: int, batch: int) -> tuple[Tensor, Tensor | None]:
-    """Return what ``model.step`` takes: ``(n_critic, B, ...)`` samples and ``(n_critic, B)`` labels or None."""
+def _batches(data: DataSet | Domains, seed: int, step: int, n_critic: int, batch: int) -> tuple[Tensor, Tensor | None]:
+    """Return what ``model.step`` takes: ``(n_critic, B, ...)`` samples and ``(n_critic, B, ...)`` labels or None."""
     count = n_critic * batch
-    indices = order(len(data), seed, step * count, count).to(data.x.device)
-    labels = None if data.labels is None else data.labels[indices].view(n_critic, batch)
-    return data.batch(indices).view(n_critic, batch, *data.shape), labels
+    x, labels = data.take(seed, step * count, count)
+    return x.unflatten(0, (n_critic, batch)), None if labels is None else labels.unflatten(0, (n_critic, batch))
+
+
+def _samples(model: nn.Module, data: DataSet | Domains, n: int, seed: int) -> Tensor:
+    """Return what a snapshot shows: samples, always from the same latents; of a translator, the same images of the
+    first domain translated."""
+    if hasattr(model, "translate"):
+        return model.translate(data.a.images(min(n, len(data.a))))
+    return model.sample(n, generator=torch.Generator().manual_seed(seed))
 
 
 def _row(step: int, pending: list[dict[str, Tensor]], seconds: float) -> dict[str, float]:

@@ -129,7 +129,7 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "Did you mean 'mnist'?" in errors(capsys, "train", "gan", "--data", "mnits", "--out", new)
     assert "--steps must be at least 1, got -1" in errors(capsys, "train", "gan", *SMALL, "--steps", -1, "--out", new)
     assert "Did you mean 'gan'?" in errors(capsys, "train", "gam", *SMALL, "--out", new)
-    assert "lr_g and lr_d must be positive" in errors(capsys, "train", "gan", *SMALL, "--lr", -1, "--out", new)
+    assert "lr_g must be positive, got -1.0" in errors(capsys, "train", "gan", *SMALL, "--lr", -1, "--out", new)
     assert "batch must be at least 1" in errors(capsys, "train", "gan", *SMALL, "--batch", 0, "--out", new)
     assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
     assert "expected a folder of images" in errors(capsys, "train", "gan", "--data", "./none", "--out", new)

@@ -73,7 +73,7 @@ IMAGES = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
         (torch.tensor([[1.0], [2.0], [float("nan")]]), None, None, "x: item 2 holds NaN"),
         (torch.tensor([[1.0], [-float("inf")]]), None, None, "x: item 1 holds NaN or infinity"),
         (IMAGES, torch.zeros(3, dtype=torch.long), None, "labels: got shape"),
-        (IMAGES, torch.zeros(4, 1, dtype=torch.long), None, "labels: got shape"),
+        (IMAGES, torch.zeros(4, 1, 1, dtype=torch.long), None, "labels: got shape"),
         (IMAGES, torch.zeros(4), None, "labels: got torch.float32"),
         (IMAGES, [0, 0, 0, 0], None, "labels: got list"),
         (IMAGES, torch.tensor([0, 1, -1, 0]), None, "labels: got values from -1 to 1"),

@@ -105,12 +105,14 @@ def test_sample_depends_on_its_generator_alone():
     ("settings", "message"),
     [
         ({"shape": (28, 28)}, r"shape must be \(C, H, W\) or \(dim,\)"),
-        ({"latent_dim": 0}, "latent_dim and width must be positive"),
-        ({"lr_d": -1.0}, "lr_g and lr_d must be positive"),
-        ({"lr_g": float("nan")}, "lr_g and lr_d must be positive"),
+        ({"latent_dim": 0}, "latent_dim must be positive, got 0"),
+        ({"lr_d": -1.0}, "lr_d must be positive, got -1.0"),
+        ({"lr_g": float("nan")}, "lr_g must be positive, got nan"),
+        ({"pack": 0}, "pack must be positive"),
+        ({"r1": -1.0}, r"r1 must lie in \[0, inf\)"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         ({"ema_decay": 1.0}, r"decay must lie in \[0, 1\)"),
-        ({"loss": "hinge"}, "unknown loss 'hinge'"),
+        ({"loss": "hing"}, "unknown loss 'hing'.*Did you mean 'hinge'"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):
@@ -125,7 +127,7 @@ def test_bad_input_is_refused():
     for empty in (real(n_critic=0), real(batch=0)):
         with pytest.raises(ValueError, match=r"real must have shape \(n_critic, B, 1, 4, 4\), got \("):
             gan.step(empty)
-    with pytest.raises(ValueError, match="at least 2 samples per batch where the generator has batch norm, got 1"):
+    with pytest.raises(ValueError, match="at least 2 samples per batch where there is batch norm, got 1"):
         gan.step(real(batch=1))
     assert small(batch_norm=False).step(real(batch=1))["loss_d"].isfinite()
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):

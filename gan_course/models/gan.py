@@ -1,4 +1,8 @@
-"""The original GAN with multilayer perceptrons. Goodfellow et al. (2014), Algorithm 1."""
+"""The original GAN with multilayer perceptrons. Goodfellow et al. (2014), Algorithm 1.
+
+Two options: the R1 penalty (Mescheder et al., 2018) and packing, where the discriminator judges several samples of one
+kind together (Lin et al., 2018).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from torch import Tensor, nn
 
 from gan_course import losses
 from gan_course.ema import EMA
+from gan_course.models import common
 
 #: Settings per data set, chosen after trial runs on several seeds. The vanilla GAN chapter tells what they reach.
 RECIPES = {
@@ -82,6 +87,8 @@ class GAN(nn.Module):
         dropout: dropout in the discriminator.
         batch_norm: batch norm in the generator.
         ema_decay: decay of the generator average that :meth:`sample` draws from.
+        r1: weight of :func:`gan_course.losses.r1_penalty`; 0 for none.
+        pack: samples that the discriminator judges together (PacGAN); the batch must be a multiple of it.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -103,30 +110,28 @@ class GAN(nn.Module):
         dropout: float = 0.0,
         batch_norm: bool = True,
         ema_decay: float = 0.99,
+        r1: float = 0.0,
+        pack: int = 1,
     ):
         super().__init__()
-        shape = tuple(shape)
-        if len(shape) not in (1, 3) or min(shape) < 1:
-            raise ValueError(f"shape must be (C, H, W) or (dim,) with positive sizes, got {shape}")
-        if latent_dim < 1 or width < 1:
-            raise ValueError(f"latent_dim and width must be positive, got {latent_dim} and {width}")
-        if not (lr_g > 0 and lr_d > 0):
-            raise ValueError(f"lr_g and lr_d must be positive, got {lr_g} and {lr_d}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        shape = common.check_shape(shape, (1, 3))
+        common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
+        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
+        common.check_between(0, math.inf, r1=r1)
         self.settings = {
             "shape": shape, "latent_dim": latent_dim, "width": width, "loss": loss, "lr_g": lr_g, "lr_d": lr_d,
             "beta1": beta1, "beta2": beta2, "dropout": dropout, "batch_norm": batch_norm, "ema_decay": ema_decay,
+            "r1": r1, "pack": pack,
         }  # fmt: skip
         self.shape = shape
         self.latent_dim = latent_dim
+        self.r1, self.pack = r1, pack
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         self.generator = Generator(shape, latent_dim, width, batch_norm)
-        self.discriminator = Discriminator(shape, width, dropout)
+        self.discriminator = Discriminator((pack * shape[0], *shape[1:]), width, dropout)
         self.ema = EMA(self.generator, ema_decay)
-        betas = (beta1, beta2)
-        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr_g, betas, fused=True)
-        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr_d, betas, fused=True)
+        self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
+        self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Update the discriminator once per batch in ``real``, then the generator once.
@@ -136,30 +141,27 @@ class GAN(nn.Module):
             labels: not used.
 
         Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``,
-            and the mean logits ``logit_real``, ``logit_fake``.
+            Detached scalars of the last discriminator update and the generator update: ``loss_d`` (without the
+            penalty), ``loss_g``, and the mean logits ``logit_real``, ``logit_fake``.
         """
-        if real.shape[2:] != self.shape or not real.numel():
-            raise ValueError(f"real must have shape (n_critic, B, {str(self.shape)[1:]}, got {tuple(real.shape)}")
+        common.check_real(real, self.shape, least=2 if self.settings["batch_norm"] else 1)
         b = real.shape[1]
-        if b == 1 and self.settings["batch_norm"]:
-            raise ValueError("real must hold at least 2 samples per batch where the generator has batch norm, got 1")
+        if b % self.pack:
+            raise ValueError(f"real must hold a multiple of pack ({self.pack}) samples per batch, got {b}")
 
         for x in real:
             with torch.no_grad():  # the discriminator's loss moves the discriminator only
                 fake = self.generator(self.latents(b))
+            x, fake = self.packed(x), self.packed(fake)
             # One pass over both halves: allowed because the discriminator has no batch norm.
             real_logits, fake_logits = self.discriminator(torch.cat([x, fake])).chunk(2)
             loss_d = self.discriminator_loss(real_logits, fake_logits)
-            loss_d.backward()
-            self.optimizer_d.step()
-            self.optimizer_d.zero_grad()
+            penalty = self.r1 * losses.r1_penalty(self.discriminator, x) if self.r1 else 0
+            common.update(self.optimizer_d, loss_d + penalty)
 
         # The gradient flows through the discriminator, and is kept in the generator only.
-        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))
-        loss_g.backward(inputs=list(self.generator.parameters()))
-        self.optimizer_g.step()
-        self.optimizer_g.zero_grad()
+        loss_g = self.generator_loss(self.discriminator(self.packed(self.generator(self.latents(b)))))
+        common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
         return {
@@ -167,11 +169,13 @@ class GAN(nn.Module):
             "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
         }  # fmt: skip
 
+    def packed(self, x: Tensor) -> Tensor:
+        """Lay ``pack`` samples at a time side by side: ``(B, C, ...)`` to ``(B / pack, pack C, ...)``."""
+        return x.reshape(-1, self.pack * x.shape[1], *x.shape[2:])
+
     def latents(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``(n, latent_dim)`` standard normal latents, from ``generator`` (on any device) if given."""
-        device = next(self.parameters()).device
-        drawn_on = device if generator is None else generator.device
-        return torch.randn(n, self.latent_dim, generator=generator, device=drawn_on).to(device)
+        return common.draw_latents(n, self.latent_dim, common.device_of(self), generator)
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
@@ -183,6 +187,5 @@ class GAN(nn.Module):
 
         The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        common.check_count(n)
         return self.decode(self.latents(n, generator))

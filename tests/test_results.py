@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_course.errors import DataError
-from tools import results
+from tools import experiments, results
 
 ROOT_FOLDER = results.FOLDER  # the committed tables
 FIELDS = {"name", "what", "settings", "device", "threads", "versions", "date", "rows"}
@@ -22,11 +22,11 @@ def tiny(seed: int, device: torch.device, *, offset: int) -> dict[str, int]:
 
 
 @pytest.fixture
-def entry(tmp_path, monkeypatch) -> results.Entry:
+def entry(tmp_path, monkeypatch) -> experiments.Entry:
     tiny.calls, tiny.broken = [], {}
-    entry = results.Entry(tiny, {"offset": 10}, range(4))
+    entry = experiments.Entry(tiny, {"offset": 10}, range(4))
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    large = results.Entry(tiny, {"offset": 0}, range(2), full=True)
+    large = experiments.Entry(tiny, {"offset": 0}, range(2), full=True)
     monkeypatch.setattr(results, "ENTRIES", {"tiny": entry, "large": large})
     monkeypatch.setattr(results.profiles, "device", lambda: torch.device("cpu"))
     yield entry
@@ -38,13 +38,13 @@ def run(*arguments: str) -> int:
 
 
 def test_a_table_is_filled_and_then_left_alone(entry, tmp_path, capsys):
-    assert entry.state("tiny") == "missing"
+    assert results.state("tiny") == "missing"
     assert run("run") == 0
     table = json.loads((tmp_path / "tiny.json").read_text())
     assert set(table) == FIELDS
     assert [(row["seed"], row["value"]) for row in table["rows"]] == [(0, 10), (1, 11), (2, 12), (3, 13)]
     assert table["settings"] == {"offset": 10} and table["what"] == tiny.__doc__ and table["device"] == "cpu"
-    assert entry.state("tiny") == "ok" and run("run") == 0 and tiny.calls == [0, 1, 2, 3]
+    assert results.state("tiny") == "ok" and run("run") == 0 and tiny.calls == [0, 1, 2, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]
     capsys.readouterr()
     assert run("list") == 0
@@ -57,20 +57,20 @@ def test_an_interrupted_table_goes_on(entry, tmp_path):
     tiny.broken = {2: KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
         run("run")
-    assert entry.state("tiny") == "incomplete" and len(results.read("tiny")["rows"]) == 2
+    assert results.state("tiny") == "incomplete" and len(results.read("tiny")["rows"]) == 2
     tiny.broken = {}
     assert run("run") == 0
-    assert tiny.calls == [0, 1, 2, 2, 3] and entry.state("tiny") == "ok"
+    assert tiny.calls == [0, 1, 2, 2, 3] and results.state("tiny") == "ok"
     entry.seeds = range(6)
-    assert entry.state("tiny") == "incomplete" and run("run") == 0 and tiny.calls[5:] == [4, 5]
+    assert results.state("tiny") == "incomplete" and run("run") == 0 and tiny.calls[5:] == [4, 5]
     entry.seeds = range(3)  # more rows than asked for do no harm
-    assert entry.state("tiny") == "ok"
+    assert results.state("tiny") == "ok"
 
 
 def test_other_settings_make_a_table_stale(entry):
     run("run")
     entry.settings = {"offset": 20}
-    assert entry.state("tiny") == "stale" and run("run") == 0
+    assert results.state("tiny") == "stale" and run("run") == 0
     assert [row["value"] for row in results.read("tiny")["rows"]] == [20, 21, 22, 23]
 
 
@@ -92,10 +92,10 @@ def test_a_crash_while_writing_keeps_the_old_table(entry, tmp_path, monkeypatch)
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, FloatingPointError])
 def test_what_fails_does_not_keep_others_from_running(entry, capsys, error):
     tiny.broken = {0: error("no such data")}
-    results.ENTRIES["other"] = results.Entry(tiny, {"offset": 5}, range(1, 3))
+    results.ENTRIES["other"] = experiments.Entry(tiny, {"offset": 5}, range(1, 3))
     assert run("run") == 1
     assert "tiny: no such data" in capsys.readouterr().err
-    assert results.ENTRIES["other"].state("other") == "ok"
+    assert results.state("other") == "ok"
 
 
 def test_missing_data_are_skipped_without_a_fault(entry, capsys):
@@ -138,7 +138,7 @@ def test_committed_tables_are_whole(name):
     if name.startswith("benchmark_"):
         return
     assert name in results.ENTRIES, "no entry makes this file: delete it"
-    assert results.ENTRIES[name].state(name) == "ok"
+    assert results.state(name) == "ok"
     assert all(row["seconds"] >= 0 for row in table["rows"])
 
 

@@ -1,0 +1,135 @@
+"""The Inception network of the literature, through torch-fidelity.
+
+Published FIDs, KIDs and Inception Scores are computed with one certain network: Inception v3 as TensorFlow released it
+on 5 December 2015, with its own way of resizing. torch-fidelity has a faithful copy of it; this module finds or
+fetches its weights and feeds it with images of this course.
+
+Even with this network, a number is comparable to a published one only if everything else is the same too: the same
+numbers of samples and of reference images (50,000 is usual; with fewer, FID comes out higher), the same reference
+set, and the same preprocessing of it, above all resizing and JPEG compression.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.client
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_course import data
+from gan_course.errors import DataError
+from gan_course.features import check_images
+
+FILE = "weights-inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
+BYTES = 95_628_359
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+INSTEAD = "or use another extractor: features.judge(...).features or features.pixels"
+
+
+class Inception:
+    """Inception v3 as an extractor of features and class probabilities; :func:`load` makes one.
+
+    Images are rounded to the 256 values of a file, grey ones repeated to RGB, and resized to 299x299 by the network
+    itself as TensorFlow 1 did it.
+
+    Args:
+        network: torch-fidelity's, with the outputs ``2048`` and ``logits_unbiased``; on any device.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+
+    def features(self, images: Tensor, chunk: int = 50) -> Tensor:
+        """Features (n, 2048) after the last pooling, float32, of images (n, 1 or 3, H, W) in [-1, 1].
+
+        Raises:
+            ValueError: wrong shape or dtype, no image, NaN, or values outside [-1, 1].
+        """
+        return self._in_chunks("2048", images, chunk)
+
+    def probabilities(self, images: Tensor, chunk: int = 50) -> Tensor:
+        """Class probabilities (n, 1008), float32, for the Inception Score.
+
+        As in the code of Salimans et al. (2016), the bias of the last layer is left out. Arguments and errors as for
+        :meth:`features`.
+        """
+        return self._in_chunks("logits_unbiased", images, chunk).softmax(1)
+
+    @torch.no_grad()
+    def _in_chunks(self, output: str, images: Tensor, chunk: int) -> Tensor:
+        check_images(images)
+        device, outputs = next(self.network.parameters()).device, []
+        for part in images.split(chunk):
+            pixels = part.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(device, torch.uint8)
+            found = self.network.convert_features_tuple_to_dict(self.network(pixels.expand(-1, 3, -1, -1)))
+            outputs.append(found[output])
+        return torch.cat(outputs)
+
+
+def load(device: str | torch.device = "cpu", weights: str | Path | None = None) -> Inception:
+    """The Inception network, loaded once per process, device and file.
+
+    Args:
+        device: where it runs.
+        weights: a state dict for torch-fidelity's ``FeatureExtractorInceptionV3``. By default the published one
+            (96 MB, checksum verified), from ``$GAN_COURSE_DATA``, else from the cache, else downloaded into the cache.
+
+    Raises:
+        DataError: torch-fidelity is not installed; or the weights are damaged, or missing and cannot be downloaded:
+            says where to put the file by hand, and what would do instead.
+    """
+    return _load(str(torch.device(device)), str(_published() if weights is None else weights))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(device: str, weights: str) -> Inception:
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise DataError(
+            f"torch-fidelity cannot be imported ({error}); pip install torch-fidelity, {INSTEAD}"
+        ) from error
+    try:
+        # torch-fidelity unpickles whatever is in the file; this first look refuses code.
+        torch.load(weights, map_location="cpu", weights_only=True)
+        network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], weights)
+    except Exception as error:  # torch.load fails in many ways, and a wrong state dict with a RuntimeError
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{weights} cannot be read as Inception weights ({reason}); replace it, {INSTEAD}") from error
+    return Inception(network.to(device))
+
+
+def _published() -> Path:
+    """The file of the published weights, verified; downloaded into the cache if need be."""
+    cached = data.cache_root() / FILE
+    places = [cached] if (root := data.data_root()) is None else [root / FILE, cached]
+    for path in places:
+        if path.is_file():
+            if (size := path.stat().st_size) != BYTES:
+                raise DataError(f"{path} has {size} bytes, expected {BYTES}: it is not complete; replace or remove it")
+            if (found := _sha256(path)) != SHA256:
+                raise DataError(f"{path} has sha256 {found}, expected {SHA256}: it is damaged; replace or remove it")
+            return path
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with data._one_at_a_time():  # with a timeout
+            torch.hub.download_url_to_file(URL, str(cached), hash_prefix=SHA256)  # renamed into place when verified
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"cannot download the Inception weights from {URL} ({reason}); put the file ({BYTES} bytes, sha256"
+            f" {SHA256}) by hand at {' or '.join(map(str, places))}, {INSTEAD}"
+        ) from error
+    return cached
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

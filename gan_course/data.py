@@ -8,6 +8,7 @@ position alone.
 Where the files come from:
 
 - ``digits`` is embedded (scikit-learn) and needs no network.
+- ``glyphs`` is drawn (:mod:`gan_course.glyphs`) and needs no network; it is kept in the cache.
 - ``mnist`` and ``fashion-mnist`` are read from ``$GAN_COURSE_DATA`` if they are there (an absolute
   path, never written), else from the cache (``$GAN_COURSE_CACHE``, else ``$XDG_CACHE_HOME/gan-course``,
   else ``~/.cache/gan-course``), else downloaded into the cache. The layout is torchvision's:
@@ -38,6 +39,14 @@ from torch import Tensor
 from gan_course.errors import DataError, unknown
 
 SPLITS = ("train", "test")
+#: name -> what it is; folders of images come by their path
+NAMES = {
+    "digits": "1,797 real handwritten digits, grey, 8x8; embedded (scikit-learn)",
+    "glyphs": "coloured characters with known factors, RGB, drawn at any size; embedded",
+    "mnist": "70,000 real handwritten digits, grey, 28x28; downloaded",
+    "fashion-mnist": "70,000 articles of clothing, grey, 28x28; downloaded",
+    "a folder": "images below a folder, given by its path; train/ and test/, and subfolders as classes",
+}
 EMBEDDED = "digits"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte before the next mirror is tried
@@ -275,22 +284,22 @@ def load(
     """Load a data set onto ``device``.
 
     Args:
-        name: ``"digits"``, ``"mnist"``, ``"fashion-mnist"``, or the path of a folder of images (anything
+        name: ``"digits"``, ``"glyphs"``, ``"mnist"``, ``"fashion-mnist"``, or the path of a folder of images (anything
             with a path separator or a dot in it, or that is an existing folder). In a folder, ``train/``
             and ``test/`` are the splits if there are any. Below that, images of any depth count; if all
             of them lie in subfolders, and these are two or more, the subfolders are the classes. Files
             are read in the order of their paths. Transparent pixels become white.
         size: side of the square images; by default as stored. Resizing is antialiased and bilinear, after
-            cutting out the middle square.
-        split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, MNIST and Fashion-MNIST have
-            60,000 and 10,000.
-        channels: 1 (grey) or 3 (colour); by default as stored, and for a folder 1 if every file is a grey
-            one, else 3.
+            cutting out the middle square. glyphs are drawn at the size: 8 to 256, by default 32.
+        split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, glyphs has 20,000 and 2,000, MNIST and
+            Fashion-MNIST have 60,000 and 10,000.
+        channels: 1 (grey) or 3 (colour); by default as stored, 3 for glyphs, and for a folder 1 if every file is
+            a grey one, else 3.
         device: where the set lives.
         limit: keep the first ``limit`` items only (of a folder: the first paths, so perhaps one class).
 
     Returns:
-        DataSet of uint8 images.
+        DataSet of uint8 images; for glyphs a :class:`gan_course.glyphs.Glyphs`, which knows its factors.
 
     Raises:
         ValueError: an argument is out of range, or the name is unknown.
@@ -306,12 +315,16 @@ def load(
     text = os.fspath(name)
     if text == EMBEDDED:
         x, labels, classes = _digits(split)
+    elif text == "glyphs":
+        from gan_course import glyphs  # which imports this module
+
+        return glyphs.load(size or 32, split, channels or 3, limit).to(device)
     elif text in IDX:
         x, labels, classes = _idx(text, split)
     elif _looks_like_path(text):
         return _folder(Path(text).expanduser(), split, size, channels, limit, device)
     else:
-        raise unknown("data set", text, [EMBEDDED, *IDX])
+        raise unknown("data set", text, [EMBEDDED, "glyphs", *IDX])
     x = _resize(x[:limit].to(device), size)  # (N, 1, size, size)
     if channels == 3:
         x = x.expand(-1, 3, -1, -1)

@@ -1,9 +1,10 @@
-"""Small classifiers that judge generated digits.
+"""Small classifiers that judge generated digits and characters.
 
-A judge is a convolutional network that was trained to read the digits of one data set at one size. It
+A judge is a convolutional network that was trained to read the images of one data set at one size. It
 answers two questions about generated images: which class does each show, and how surely
 (:meth:`Judge.probabilities`); and how far are the images from real ones, as a Frechet distance of its 64
-features (:meth:`Judge.features`).
+features (:meth:`Judge.features`). The judge of glyphs also tells the other factors (:meth:`Judge.factors`);
+its features were trained for all of them together, so that a distance sees wrong colours as well as wrong shapes.
 
 Such a distance is comparable only within one judge: the features of another set, size or training have
 another scale, and it also depends on the number of images. Put it beside the value that real images of
@@ -12,8 +13,8 @@ the same number get (``JudgeInfo.floor``). It is not the Inception FID of the li
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -38,6 +39,9 @@ class JudgeInfo:
         floor: Frechet distance of real training images (the first 2,000, or all 1,297 of digits) to all
             real test images; what a perfect generator would get at these numbers.
         parameters: number of weights.
+        channels: of its images.
+        widths: channels of its three convolutions.
+        factors: for each other factor that it tells, the number of values and the share it reads correctly.
     """
 
     file: str
@@ -45,6 +49,9 @@ class JudgeInfo:
     confidence: float
     floor: float
     parameters: int
+    channels: int = 1
+    widths: tuple[int, int, int] = (32, 32, 64)
+    factors: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 # Lines as printed by tools/train_judges.py.
@@ -53,35 +60,63 @@ JUDGES: dict[tuple[str, int], JudgeInfo] = {
     ("digits", 16): JudgeInfo("digits-16.safetensors", 0.9980, 0.9898, 4.95, 45162),
     ("mnist", 16): JudgeInfo("mnist-16.safetensors", 0.9891, 0.9863, 1.40, 45162),
     ("mnist", 28): JudgeInfo("mnist-28.safetensors", 0.9926, 0.9924, 3.70, 65642),
+    ("glyphs", 32): JudgeInfo(
+        "glyphs-32.safetensors",
+        0.9995,
+        0.9968,
+        42.05,
+        75832,
+        channels=3,
+        widths=(32, 32, 48),
+        factors={
+            "family": (7, 0.8765),
+            "weight": (2, 0.998),
+            "slant": (2, 0.9975),
+            "scale": (2, 0.9985),
+            "ink": (6, 1.0),
+            "background": (6, 0.9995),
+            "texture": (5, 0.996),
+        },
+    ),
 }
 
 
 class Judge(nn.Module):
-    """Convolutional classifier of grey square images.
+    """Convolutional classifier of square images.
 
-    Three 3x3 convolutions (32, 32, 64 channels), each with ReLU and 2x2 max pooling, bring the image
+    Three 3x3 convolutions (32, 32, 64 channels by default), each with ReLU and 2x2 max pooling, bring the image
     down to (64, size // 8, size // 8); images below 16x16 skip the first pooling. A linear layer gives
     the 64 features (leaky ReLU: with ReLU a third of them were zero on all images) and another one the
-    10 logits.
+    10 logits; each further factor has a linear layer of its own.
 
-    ``forward`` can be differentiated with respect to the images. The three named methods are for
+    ``forward`` can be differentiated with respect to the images. The other methods are for
     measuring: no gradient, any number of images in chunks, on the device of the judge.
 
     Args:
         size: side of the images in pixels, 8 or more.
+        channels: of the images, 1 (grey) or 3 (colour).
+        widths: channels of the three convolutions.
+        factors: number of values of each other factor to tell.
     """
 
-    def __init__(self, size: int):
+    def __init__(
+        self,
+        size: int,
+        channels: int = 1,
+        widths: tuple[int, int, int] = (32, 32, 64),
+        factors: Mapping[str, int] | None = None,
+    ):
         super().__init__()
         if size < 8:
             raise ValueError(f"size: got {size}, expected at least 8")
-        self.size = size
-        self.conv1 = nn.Conv2d(1, 32, 3, padding=1)
-        self.conv2 = nn.Conv2d(32, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.size, self.channels = size, channels
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.conv2 = nn.Conv2d(widths[0], widths[1], 3, padding=1)
+        self.conv3 = nn.Conv2d(widths[1], widths[2], 3, padding=1)
         self.pools = 2 if size < 16 else 3
-        self.fc = nn.Linear(64 * (size >> self.pools) ** 2, N_FEATURES)
+        self.fc = nn.Linear(widths[2] * (size >> self.pools) ** 2, N_FEATURES)
         self.head = nn.Linear(N_FEATURES, N_CLASSES)
+        self.heads = nn.ModuleDict({name: nn.Linear(N_FEATURES, n) for name, n in (factors or {}).items()})
 
     def _features(self, x: Tensor) -> Tensor:
         h = F.relu(self.conv1(x))
@@ -92,11 +127,16 @@ class Judge(nn.Module):
         return F.leaky_relu(self.fc(h.flatten(1)), 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 10) of images (n, 1, size, size) in [-1, 1]."""
+        """Logits (n, 10) of images (n, channels, size, size) in [-1, 1]."""
         return self.head(self._features(x))
 
+    def all_logits(self, x: Tensor) -> dict[str, Tensor]:
+        """Logits (n, 10) for ``class`` and (n, values) for each other factor, of images as :meth:`forward`."""
+        h = self._features(x)
+        return {"class": self.head(h), **{name: head(h) for name, head in self.heads.items()}}
+
     def features(self, x: Tensor, chunk: int = 1000) -> Tensor:
-        """Features (n, 64), float32, of images (n, 1, size, size) in [-1, 1].
+        """Features (n, 64), float32, of images (n, channels, size, size) in [-1, 1].
 
         Raises:
             ValueError: wrong shape or dtype, no image, NaN, or values outside [-1, 1].
@@ -112,8 +152,14 @@ class Judge(nn.Module):
         return self.logits(x, chunk).softmax(1)
 
     @torch.no_grad()
+    def factors(self, x: Tensor, chunk: int = 1000) -> dict[str, Tensor]:
+        """The most probable value, int64 (n,), of each other factor. Arguments and errors as for :meth:`features`."""
+        h = self.features(x, chunk)
+        return {name: head(h).argmax(1) for name, head in self.heads.items()}
+
+    @torch.no_grad()
     def _in_chunks(self, function: Callable[[Tensor], Tensor], x: Tensor, chunk: int) -> Tensor:
-        shape = (1, self.size, self.size)
+        shape = (self.channels, self.size, self.size)
         if x.dim() != 4 or x.shape[1:] != shape or len(x) == 0:
             expected = f"(n, {', '.join(map(str, shape))}) with n of 1 or more"
             raise ValueError(f"x: got shape {tuple(x.shape)}, expected {expected}")
@@ -139,11 +185,46 @@ def judge(data: str, size: int, device: str | torch.device = "cpu") -> Judge:
         raise ValueError(f"no judge for {data!r} at {size}x{size}; there is one for {known}")
     from safetensors.torch import load_file
 
-    file = WEIGHTS / JUDGES[data, size].file
-    net = Judge(size)
+    info = JUDGES[data, size]
+    file = WEIGHTS / info.file
+    net = Judge(size, info.channels, info.widths, {name: n for name, (n, _) in info.factors.items()})
     try:
-        net.load_state_dict(load_file(file))
+        net.load_state_dict(load_file(file))  # into float32, also where float16 is stored
     except Exception as error:  # safetensors has its own error classes, not derived from OSError
         reason = " ".join(str(error).split())
         raise DataError(f"{file} cannot be read ({reason}); install the package again") from error
     return net.requires_grad_(False).eval().to(device)
+
+
+def pixels(images: Tensor, pool: int = 1) -> Tensor:
+    """The simplest features: the pixels themselves, ``(n, C * H * W / pool**2)``, float32.
+
+    Distances between them say little about what images show (one pixel's shift is far), but they need no network.
+    ``functools.partial(pixels, pool=4)`` is an extractor of small averaged images.
+
+    Args:
+        images: ``(n, C, H, W)`` in [-1, 1].
+        pool: side of the squares that are averaged; must divide H and W.
+
+    Raises:
+        ValueError: see :func:`check_images`; or ``pool`` does not divide the size.
+    """
+    check_images(images)
+    if pool < 1 or images.shape[2] % pool or images.shape[3] % pool:
+        raise ValueError(f"pool must divide the size {tuple(images.shape[2:])}, got {pool}")
+    return F.avg_pool2d(images.detach().float(), pool).flatten(1)
+
+
+def check_images(images: Tensor) -> None:
+    """Raise ValueError unless ``images`` are at least one, ``(n, 1 or 3, H, W)``, floating point and in [-1, 1].
+
+    Features of images in [0, 255] would be wrong without any other sign. (Images in [0, 1] cannot be told from pale
+    ones.)
+    """
+    if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.numel():
+        raise ValueError(f"images must be (n, 1 or 3, H, W) with n at least 1, got {tuple(images.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(f"images must be floating point in [-1, 1], got {images.dtype}")
+    low, high = (float(v) for v in images.detach().aminmax())
+    if not (low >= -1.001 and high <= 1.001):  # written so that NaN fails too
+        raise ValueError(f"images must lie in [-1, 1], got values from {low:.4g} to {high:.4g}")

@@ -33,8 +33,9 @@ class SpectralNorm(nn.Module):
             raise ValueError(f"weight must have at least 2 dimensions, got shape {tuple(weight.shape)}")
         self.dim = dim
         rows, columns = self._matrix(weight).shape
-        self.register_buffer("u", normalize(torch.randn(rows, dtype=weight.dtype), dim=0))
-        self.register_buffer("v", torch.empty(columns, dtype=weight.dtype))
+        made_like = {"dtype": weight.dtype, "device": weight.device}
+        self.register_buffer("u", normalize(torch.randn(rows, **made_like), dim=0))
+        self.register_buffer("v", torch.empty(columns, **made_like))
         self.advance(weight, iterations)
 
     def _matrix(self, weight: Tensor) -> Tensor:
@@ -70,8 +71,9 @@ def advance_spectral_norms(network: nn.Module, iterations: int = 1) -> None:
 class GroupSort(nn.Module):
     """Sort the features within groups: an activation that keeps the norm of every gradient.
 
-    ReLU halves gradients on average, so a 1-Lipschitz ReLU network cannot represent functions whose slope is 1 almost
-    everywhere, which the optimal critic is; with sorting it can (Anil et al., 2019).
+    The optimal Wasserstein critic has slope 1 almost everywhere. A network of 1-Lipschitz layers keeps that slope only
+    if no layer loses any of it; ReLU does, so that with ReLU only linear functions reach it (Anil et al., 2019, theorem
+    1). Sorting permutes its inputs, and loses nothing.
 
     Args:
         group: features per group; it must divide the number of features ``(B, features, ...)``.
@@ -113,8 +115,9 @@ class ConditionalBatchNorm2d(nn.Module):
 class SelfAttention(nn.Module):
     r"""Every place looks at every other: :math:`\gamma\,o + x`. Zhang et al. (2019), equations 1 to 3.
 
-    Keys and queries have an eighth of the channels, values half of them; :math:`\gamma` starts at 0, so the layer
-    starts as the identity. Memory grows with :math:`(HW)^2`.
+    Keys and queries have an eighth of the channels; values half of them, as in the authors' code (which also pools keys
+    and values; here every place is looked at). :math:`\gamma` starts at 0, so the layer starts as the identity. Memory
+    grows with :math:`(HW)^2`.
 
     Args:
         channels: at least 8.
@@ -184,7 +187,7 @@ class ResBlockUp(nn.Module):
         self.conditional = num_classes is not None
         norm = (lambda c: ConditionalBatchNorm2d(c, num_classes)) if self.conditional else nn.BatchNorm2d
         self.norm1, self.norm2 = norm(channels_in), norm(channels_out)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)  # norm2 would subtract a bias
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
 
@@ -199,6 +202,8 @@ class ResBlockUp(nn.Module):
 class ResBlockDown(nn.Module):
     """Spectrally normalised residual block of the discriminator; Miyato et al. (2018), appendix B.4, figure 8.
 
+    As in the authors' code, the second convolution changes the number of channels, in the first block the first one.
+
     Args:
         channels_in, channels_out: channels; where they are equal and the size is kept, the shortcut is the identity.
         downsample: whether to halve height and width by averaging.
@@ -212,8 +217,9 @@ class ResBlockDown(nn.Module):
         super().__init__()
         norm = spectral_norm if spectral else nn.Identity()
         self.downsample, self.first = downsample, first
-        self.conv1 = norm(nn.Conv2d(channels_in, channels_out, 3, padding=1))
-        self.conv2 = norm(nn.Conv2d(channels_out, channels_out, 3, padding=1))
+        hidden = channels_out if first else channels_in
+        self.conv1 = norm(nn.Conv2d(channels_in, hidden, 3, padding=1))
+        self.conv2 = norm(nn.Conv2d(hidden, channels_out, 3, padding=1))
         changes = downsample or channels_in != channels_out
         self.shortcut = norm(nn.Conv2d(channels_in, channels_out, 1)) if changes else nn.Identity()
 
@@ -222,7 +228,7 @@ class ResBlockDown(nn.Module):
         h = self.conv2(self.conv1(x if self.first else x.relu()).relu())
         if not self.downsample:
             return h + self.shortcut(x)
-        return avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
+        return avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))  # a 1x1 convolution and averaging may change places
 
 
 class ResidualBlock(nn.Module):
@@ -230,14 +236,15 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: channels.
-        norm: class of the normalisation, called with the number of channels.
+        norm: class of the normalisation, called with the number of channels. It must subtract a mean, as batch and
+            instance norm do: the convolutions have no bias.
     """
 
     def __init__(self, channels: int, norm: type[nn.Module] = nn.InstanceNorm2d):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), norm(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), norm(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False), norm(channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False), norm(channels),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:

@@ -121,10 +121,11 @@ def gradient_penalty(
     batch separately and have no batch norm.
 
     Args:
-        critic: maps ``(B, ...)`` to scores ``(B,)``, or any shape that begins with B.
+        critic: maps ``(B, ...)`` to scores ``(B,)``; if there are several per sample, ``(B, ...)``, the slope is that
+            of their sum.
         real, fake: ``(B, ...)`` of the same shape; no gradient flows to them.
-        one_sided: penalise slopes above 1 only, :math:`E[\max(0, \|\nabla f\| - 1)^2]` (Petzka et al., 2018,
-            equation 8).
+        one_sided: penalise slopes above 1 only, :math:`E[\max(0, \|\nabla f\| - 1)^2]` (WGAN-LP of Petzka et al.,
+            2018).
         epsilon: ``(B,)`` in [0, 1] to use instead of drawing it.
 
     Returns:
@@ -137,7 +138,7 @@ def gradient_penalty(
     if epsilon.shape != (len(real),):
         raise ValueError(f"epsilon must have shape ({len(real)},), one for each sample, got {tuple(epsilon.shape)}")
     epsilon = epsilon.view(-1, *[1] * (real.ndim - 1))
-    between = torch.lerp(fake.detach(), real.detach(), epsilon)
+    between = torch.lerp(fake.detach().to(real.dtype), real.detach(), epsilon)  # fake may come out of autocast
     excess = _slopes(critic, between) - 1
     return (relu(excess) if one_sided else excess).square().mean()
 
@@ -154,7 +155,8 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
 def _gradients(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return the gradients of each sample's output by that sample, ``(B, everything else)``, with their graph."""
     x = x.requires_grad_(True)
-    (gradients,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    with torch.autocast(x.device.type, enabled=False):  # second derivatives need full precision
+        (gradients,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
     return gradients.flatten(1)
 
 
@@ -168,5 +170,5 @@ def clip_weights(network: nn.Module, bound: float) -> None:
     """Force every parameter into [-bound, bound], in place, after the optimizer's step. Arjovsky et al. (2017)."""
     if not bound > 0:
         raise ValueError(f"bound must be positive, got {bound}")
-    torch._foreach_clamp_min_([p.data for p in network.parameters()], -bound)
-    torch._foreach_clamp_max_([p.data for p in network.parameters()], bound)
+    for parameter in network.parameters():
+        parameter.clamp_(-bound, bound)

@@ -3,9 +3,12 @@
 import math
 
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.autograd import gradcheck
 
 from gan_course import losses
 
@@ -77,3 +80,174 @@ def test_pair_names_the_nearest():
     assert losses.pair("saturating")[1] is losses.generator_saturating
     with pytest.raises(ValueError, match="unknown loss 'non-saturatin'.*Did you mean 'non-saturating'"):
         losses.pair("non-saturatin")
+
+
+@given(st.lists(st.floats(-60, 60), min_size=1, max_size=8), st.lists(st.floats(-60, 60), min_size=1, max_size=8))
+def test_hinge_and_wasserstein_are_their_formulas(real, fake):
+    r, f = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
+    expected = sum(max(0, 1 - x) for x in real) / len(real) + sum(max(0, 1 + x) for x in fake) / len(fake)
+    assert losses.discriminator_hinge(r, f).item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    mean_real, mean_fake = sum(real) / len(real), sum(fake) / len(fake)
+    assert losses.critic_wasserstein(r, f).item() == pytest.approx(mean_fake - mean_real, rel=1e-12, abs=1e-12)
+    assert losses.generator_wasserstein(f).item() == pytest.approx(-mean_fake, rel=1e-12, abs=1e-12)
+
+
+def test_hinge_ignores_what_is_on_the_right_side_of_its_margin():
+    real, fake = torch.tensor([-2.0, 0.5, 1.5], requires_grad=True), torch.tensor([-1.5, -0.5, 2.0], requires_grad=True)
+    losses.discriminator_hinge(real, fake).backward()
+    torch.testing.assert_close(real.grad, torch.tensor([-1.0, -1.0, 0.0]) / 3)
+    torch.testing.assert_close(fake.grad, torch.tensor([0.0, 1.0, 1.0]) / 3)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_gradients_of_losses_match_finite_differences(name):
+    discriminator_loss, generator_loss = losses.pair(name)
+    real, fake = (torch.randn(7, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert gradcheck(discriminator_loss, (real, fake))
+    assert gradcheck(generator_loss, (fake,))
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("logit", [-1e4, -40.0, 40.0, 1e4])
+def test_losses_and_gradients_are_finite_at_large_logits(name, logit):
+    real, fake = torch.tensor([logit], requires_grad=True), torch.tensor([-logit], requires_grad=True)
+    value = sum(loss(*given) for loss, given in zip(losses.pair(name), [(real, fake), (fake,)], strict=True))
+    value.backward()
+    assert value.isfinite() and real.grad.isfinite().all() and fake.grad.isfinite().all()
+    if logit < 0 and "least" not in name:  # wrong by far: the full slope, not one that has underflowed
+        assert real.grad.item() == -1
+
+
+SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
+
+
+@given(st.integers(1, 6), SHAPES, st.floats(0, 3), st.sampled_from([torch.float32, torch.float64]))
+def test_penalty_of_a_linear_critic_is_known_for_any_batch_and_shape(batch, shape, slope, dtype):
+    real, fake = torch.randn(2, batch, *shape, dtype=dtype)
+    direction = torch.randn(math.prod(shape), dtype=dtype)
+    direction /= direction.norm()
+
+    def critic(scale):
+        return lambda x: scale * (x.flatten(1) @ direction)
+
+    assert losses.gradient_penalty(critic(1.0), real, fake).item() <= 1e-6
+    got = losses.gradient_penalty(critic(slope), real, fake)
+    assert got.shape == () and got.dtype == dtype
+    assert got.item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
+    one_sided = losses.gradient_penalty(critic(slope), real, fake, one_sided=True)
+    assert one_sided.item() == pytest.approx(max(0, slope - 1) ** 2, abs=1e-5)
+
+
+@given(st.integers(1, 6), SHAPES, st.booleans())
+def test_penalty_of_a_distance_to_a_point_is_zero(batch, shape, one_sided):
+    real, fake = torch.rand(2, batch, *shape, dtype=torch.float64)
+    centre = torch.full(shape, -1.0, dtype=torch.float64)  # outside of [0, 1): the distance is smooth there
+    penalty = losses.gradient_penalty(lambda x: (x - centre).flatten(1).norm(dim=1), real, fake, one_sided=one_sided)
+    assert penalty.item() <= 1e-6
+
+
+def test_each_sample_has_its_own_norm():
+    real, fake = torch.randn(2, 6, 2, 3, dtype=torch.float64)
+    epsilon = torch.rand(6, dtype=torch.float64)
+    got = losses.gradient_penalty(lambda x: 0.5 * x.square().sum((1, 2)), real, fake, epsilon=epsilon)
+    expected = 0
+    for e, x, g in zip(epsilon.tolist(), real, fake, strict=True):  # the slope of |x|^2 / 2 is |x|
+        expected += (math.sqrt((e * x + (1 - e) * g).square().sum().item()) - 1) ** 2 / 6
+    assert got.item() == pytest.approx(expected)
+
+
+def test_epsilon_is_uniform_and_one_per_sample():
+    seen = []
+
+    def critic(x):
+        seen.append(x.detach())
+        return x.sum(1)
+
+    torch.manual_seed(0)
+    losses.gradient_penalty(critic, torch.ones(4_000, 3), torch.zeros(4_000, 3))
+    epsilon = seen[0]
+    assert torch.equal(epsilon, epsilon[:, :1].expand(-1, 3)) and 0 <= epsilon.min() and epsilon.max() <= 1
+    assert scipy.stats.kstest(epsilon[:, 0].numpy(), "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_gradients_are_finite_where_the_slope_is_zero(one_sided):
+    constant = nn.Linear(3, 1)
+    nn.init.zeros_(constant.weight)
+    dead = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    nn.init.constant_(dead[0].bias, -100.0)
+    for critic in (constant, dead):
+        penalty = losses.gradient_penalty(critic, torch.randn(5, 3), torch.randn(5, 3), one_sided=one_sided)
+        (penalty + losses.r1_penalty(critic, torch.randn(5, 3))).backward()
+        assert penalty.item() == (0 if one_sided else 1)
+        assert all(p.grad is None or p.grad.isfinite().all() for p in critic.parameters())
+
+
+def test_r1_of_a_quadratic_is_known():
+    """The gradient of x'Ax / 2 is Ax for a symmetric A."""
+    a = torch.randn(4, 4, dtype=torch.float64)
+    a, real = a + a.T, torch.randn(9, 2, 2, dtype=torch.float64)
+    got = losses.r1_penalty(lambda x: 0.5 * torch.einsum("bi,ij,bj->b", x.flatten(1), a, x.flatten(1)), real)
+    expected = sum((a @ x).square().sum().item() for x in real.flatten(1)) / (2 * 9)
+    assert got.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("penalty", ["two-sided", "one-sided", "r1"])
+def test_gradients_of_penalties_by_the_weights_match_finite_differences(penalty):
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 5, 3, dtype=torch.float64)
+    epsilon = torch.rand(5, dtype=torch.float64)
+    weights = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True)]
+    weights.append(torch.randn(4, dtype=torch.float64, requires_grad=True))
+
+    def value(w1, w2):
+        def critic(x):
+            return torch.tanh(x @ w1) @ w2
+
+        if penalty == "r1":
+            return losses.r1_penalty(critic, real)
+        return losses.gradient_penalty(critic, real, fake, one_sided=penalty == "one-sided", epsilon=epsilon)
+
+    assert value(*weights).item() > 0
+    assert gradcheck(value, weights)
+
+
+def test_penalties_leave_their_input_alone():
+    real, fake = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
+    critic = nn.Linear(3, 1)
+    (losses.gradient_penalty(critic, real, fake) + losses.r1_penalty(critic, real)).backward()
+    assert not real.requires_grad and real.grad is None and fake.grad is None and critic.weight.grad is not None
+
+
+def test_penalties_are_computed_in_full_precision():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
+    real, fake, epsilon = torch.randn(6, 8), torch.randn(6, 8).bfloat16(), torch.rand(6)
+    expected = losses.gradient_penalty(critic, real, fake.float(), epsilon=epsilon), losses.r1_penalty(critic, real)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert critic(real).dtype == torch.bfloat16
+        got = losses.gradient_penalty(critic, real, fake, epsilon=epsilon), losses.r1_penalty(critic, real)
+    assert got == expected
+
+
+def test_bad_input_of_penalties_is_refused():
+    with pytest.raises(ValueError, match=r"real and fake must have the same shape, got \(4, 3\) and \(4, 2\)"):
+        losses.gradient_penalty(nn.Identity(), torch.zeros(4, 3), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"epsilon must have shape \(4,\), one for each sample, got \(1,\)"):
+        losses.gradient_penalty(nn.Identity(), torch.zeros(4, 3), torch.zeros(4, 3), epsilon=torch.zeros(1))
+
+
+def test_weights_are_clipped_in_place():
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    with torch.no_grad():
+        network[0].weight.copy_(torch.tensor([[-5.0, 0.05], [0.1, -0.1], [0.2, -0.02]]))
+        network[0].bias.fill_(7.0)
+    network[1].running_mean.fill_(3.0)
+    weight = network[0].weight
+    losses.clip_weights(network, 0.1)
+    assert network[0].weight is weight and weight.requires_grad
+    torch.testing.assert_close(weight.detach(), torch.tensor([[-0.1, 0.05], [0.1, -0.1], [0.1, -0.02]]), rtol=0, atol=0)
+    assert (network[0].bias == 0.1).all() and (network[1].weight == 0.1).all() and (network[1].running_mean == 3).all()
+    for bound in (0.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match="bound must be positive, got"):
+            losses.clip_weights(network, bound)

@@ -1,12 +1,16 @@
-"""Toy densities against quadrature and their own samples' moments."""
+"""Toy densities against quadrature and their own samples' moments; the Lipschitz critic against sorted samples."""
 
 import math
 
 import pytest
 import scipy.stats
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
 from gan_course import toy
+from tools.experiments import critics
 
 
 @pytest.mark.parametrize("mixture", [toy.two_bumps(), toy.normal(0.3, 2.0)])
@@ -65,3 +69,70 @@ def test_bad_mixtures_are_refused():
         toy.ring(0)
     with pytest.raises(ValueError, match="side must be at least 1"):
         toy.grid(0)
+
+
+@given(st.integers(1, 4), st.sampled_from([2, 6, 16]), st.integers(1, 3), st.floats(0, 100))
+@settings(max_examples=15, deadline=None)
+def test_the_critic_is_1_lipschitz_whatever_its_weights(dim, width, depth, scale):
+    critic = toy.LipschitzCritic(dim, width, depth).double()
+    with torch.no_grad():
+        for p in critic.parameters():
+            p += scale * torch.randn_like(p)
+    toy.advance_spectral_norms(critic, 500)
+    x, y = torch.randn(2, 50, dim, dtype=torch.float64)
+    x.requires_grad_(True)
+    assert critic(x).shape == (50,)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x)
+    assert slope.norm(dim=1).max() <= 1 + 1e-3
+    assert ((critic(x) - critic(y)).abs() <= (1 + 1e-3) * (x - y).norm(dim=1)).all()
+
+
+@pytest.mark.parametrize("name", critics.pairs())
+def test_a_groupsort_critic_measures_the_wasserstein_distance(name):
+    """One seed of the tables critic_spectral_groupsort; no critic can be above the distance."""
+    table = "critic_spectral_groupsort" + ("_long" if name == "two_bumps_mirrored" else "")
+    of_table = critics.ENTRIES[table].settings
+    p, q = critics.pairs()[name]
+    seeded = torch.Generator().manual_seed(0)
+    p, q = p.sample(of_table["samples"], seeded), q.sample(of_table["samples"], seeded)
+    exact = scipy.stats.wasserstein_distance(p[:, 0].numpy(), q[:, 0].numpy())
+    torch.manual_seed(0)
+    critic = toy.LipschitzCritic(1, of_table["width"], of_table["depth"])
+    estimate = toy.estimate_wasserstein(critic, p, q, steps=of_table["steps"], lr=of_table["lr"])
+    assert 0.95 * exact <= estimate <= 1.001 * exact
+    assert critics.largest_slope(critic, p.float(), q.float()) <= 1 + 1e-3
+    assert all(parameter.grad is None for parameter in critic.parameters())
+
+
+def test_the_estimate_knows_its_sign_sizes_and_dimension():
+    """Two point masses in the plane, of unlike numbers of samples: their distance is that of the points."""
+    torch.manual_seed(0)
+    p, q = torch.tensor([[3.0, 4.0]]).expand(7, 2), torch.zeros(3, 2)
+    critic = toy.LipschitzCritic(2, 16, 1)
+    assert toy.estimate_wasserstein(critic, p, q, steps=100) == pytest.approx(5, rel=0.02)
+    assert (critic(p[:1]) - critic(q[:1])).item() == pytest.approx(5, rel=0.02)
+    assert toy.estimate_wasserstein(toy.LipschitzCritic(2, 16, 1), p, p.clone(), steps=10) == pytest.approx(0, abs=1e-5)
+
+
+def test_relu_cannot_follow_a_slope_that_turns():
+    """|x| has slope 1 everywhere: with ReLU only a linear function has, with GroupSort this one too."""
+    p, q = torch.tensor([[-3.0], [3.0]]), torch.zeros(1, 1)
+    found = {}
+    for activation in (toy.GroupSort, nn.ReLU):
+        torch.manual_seed(0)
+        critic = toy.LipschitzCritic(1, 32, 2, activation)
+        found[activation] = toy.estimate_wasserstein(critic, p, q, steps=300)
+    assert found[toy.GroupSort] >= 0.98 * 3 and found[nn.ReLU] <= 0.8 * 3
+
+
+def test_bad_input_of_the_critic_is_refused():
+    with pytest.raises(ValueError, match="dim, width and depth must be at least 1, got 1, 0 and 2"):
+        toy.LipschitzCritic(1, 0, 2)
+    critic, good = toy.LipschitzCritic(1, 4, 1), torch.zeros(5, 1)
+    for bad in (torch.zeros(5), torch.zeros(5, 2), torch.zeros(0, 1)):
+        with pytest.raises(ValueError, match=r"q_samples must be \(n, 1\) with n at least 1, got \("):
+            toy.estimate_wasserstein(critic, good, bad)
+    with pytest.raises(ValueError, match="p_samples must be finite, got NaN or infinite values"):
+        toy.estimate_wasserstein(critic, good / 0, good)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        toy.estimate_wasserstein(critic, good, good, steps=0)

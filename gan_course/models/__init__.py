@@ -9,10 +9,37 @@ from torch import nn
 
 from gan_course.data import DataSet, Domains
 from gan_course.errors import unknown
+from gan_course.models.acgan import ACGAN
+from gan_course.models.autoregressive import Autoregressive
+from gan_course.models.conditional import ConditionalGAN, ProjectionGAN
+from gan_course.models.cyclegan import CycleGAN
+from gan_course.models.dcgan import DCGAN
 from gan_course.models.gan import GAN
+from gan_course.models.pix2pix import Pix2Pix
+from gan_course.models.sngan import SNGAN
+from gan_course.models.text import TextGAN
+from gan_course.models.vae import VAE
+from gan_course.models.wgan import WGAN, WGANGP
 
 #: family name -> class; the name is what the command line and checkpoints use.
-FAMILIES: dict[str, type[nn.Module]] = {model.family: model for model in (GAN,)}
+FAMILIES: dict[str, type[nn.Module]] = {
+    model.family: model
+    for model in (
+        GAN,
+        WGAN,
+        WGANGP,
+        DCGAN,
+        SNGAN,
+        ConditionalGAN,
+        ACGAN,
+        ProjectionGAN,
+        TextGAN,
+        Pix2Pix,
+        CycleGAN,
+        VAE,
+        Autoregressive,
+    )
+}
 
 
 def family(name: str) -> type[nn.Module]:
@@ -22,20 +49,41 @@ def family(name: str) -> type[nn.Module]:
     return FAMILIES[name]
 
 
-def build(name: str, data: DataSet | Domains, **settings: Any) -> nn.Module:
+def recipes(name: str) -> dict[str, dict[str, Any]]:
+    """Return a family's settings for the data sets on which it was tried, from their names.
+
+    Beside arguments of the family's class there may be ``size``, and ``steps``, ``batch`` and ``decay_from`` of
+    :func:`gan_course.train.fit`.
+    """
+    found = inspect.getmodule(family(name)).RECIPES
+    return found.get(name, found)  # a file with several families has a table for each
+
+
+def recipe(name: str, data_name: str) -> dict[str, Any]:
+    """Return a copy of a family's settings for a data set; where there are none, those for the first one it has."""
+    found = recipes(name)
+    return dict(found.get(data_name, next(iter(found.values()))))
+
+
+def settings(name: str) -> list[str]:
+    """Return the names of the arguments of a family's class."""
+    return list(inspect.signature(family(name)).parameters)
+
+
+def build(name: str, data: DataSet | Domains, **given: Any) -> nn.Module:
     """Build a model of a family for a data set: its shape, and its number of classes where the family wants one.
 
     Args:
         name: name of the family.
         data: the set it will be trained on.
-        settings: further arguments of the family's class.
+        given: further arguments of the family's class.
 
     Raises:
         ValueError: the name is unknown, or the data have no labels where the family needs them.
     """
     model = family(name)
-    if "num_classes" in inspect.signature(model).parameters:
+    if "num_classes" in settings(name):
         if getattr(data, "classes", None) is None:
             raise ValueError(f"family {name!r} needs data with labels and named classes; {data.name!r} has none")
-        settings.setdefault("num_classes", len(data.classes))
-    return model(shape=data.shape, **settings)
+        given.setdefault("num_classes", len(data.classes))
+    return model(shape=data.shape, **given)

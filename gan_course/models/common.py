@@ -65,6 +65,14 @@ def check_labels(labels: Tensor | None, shape: tuple[int, ...], num_classes: int
     return labels
 
 
+def check_images(x: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``x`` is ``(n, *shape)`` with n at least 1 and, checked on the CPU only, in [-1, 1]."""
+    if x.shape[1:] != shape or not x.numel():
+        raise ValueError(f"x must have shape (n, {str(shape)[1:]} with n at least 1, got {tuple(x.shape)}")
+    if x.device.type == "cpu" and not x.abs().max() <= 1 + 1e-4:  # false for NaN as well
+        raise ValueError(f"x must lie in [-1, 1], got values from {x.min():g} to {x.max():g}")
+
+
 def check_count(n: int) -> None:
     """Raise ValueError unless a number of samples is at least 1."""
     if n < 1:
@@ -81,10 +89,27 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def draw_latents(n: int, dim: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
-    """Draw ``(n, dim)`` standard normal latents, from ``generator`` (which may live on another device) if given."""
-    drawn_on = device if generator is None else generator.device
-    return torch.randn(n, dim, generator=generator, device=drawn_on).to(device)
+class Sampler:
+    """How to sample from a model with a ``latent_dim`` and an averaged generator ``ema``; stands beside nn.Module."""
+
+    def latents(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``(n, latent_dim)`` standard normal latents, from ``generator`` (on any device) if given."""
+        weight = next(self.parameters())
+        drawn_on = weight.device if generator is None else generator.device
+        return torch.randn(n, self.latent_dim, generator=generator, device=drawn_on).to(weight)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Map latents ``(n, latent_dim)`` to samples ``(n, *shape)`` by the averaged generator."""
+        return self.ema(z)
+
+    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``(n, *shape)`` samples from the averaged generator; ``labels`` are not used.
+
+        The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
+        """
+        check_count(n)
+        return self.decode(self.latents(n, generator))
 
 
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:

@@ -30,16 +30,17 @@ class Generator(nn.Module):
         latent_dim: dimension of the latent vector.
         width: units in each of the two hidden layers.
         batch_norm: whether hidden layers are batch-normalised.
+        slope: slope of the LeakyReLUs below 0; 0 makes them ReLUs.
     """
 
-    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, batch_norm: bool):
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, batch_norm: bool, slope: float = 0.2):
         super().__init__()
         norm = nn.BatchNorm1d if batch_norm else nn.Identity
         bias = not batch_norm  # batch norm subtracts the mean, and with it any bias before it
         self.shape = shape
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, width, bias), norm(width), nn.LeakyReLU(0.2),
-            nn.Linear(width, width, bias), norm(width), nn.LeakyReLU(0.2),
+            nn.Linear(latent_dim, width, bias), norm(width), nn.LeakyReLU(slope),
+            nn.Linear(width, width, bias), norm(width), nn.LeakyReLU(slope),
             nn.Linear(width, math.prod(shape)),
             nn.Tanh() if len(shape) == 3 else nn.Identity(),
         )  # fmt: skip
@@ -74,8 +75,8 @@ class Discriminator(nn.Module):
         return self.layers(x).squeeze(1)
 
 
-class GAN(nn.Module):
-    """Two perceptrons, their optimizers, and the training step of Algorithm 1.
+class GAN(common.Sampler, nn.Module):
+    """The original GAN: two perceptrons, their optimizers, and the training step of Algorithm 1.
 
     Args:
         shape: shape of one sample, ``(C, H, W)`` with values in [-1, 1] or ``(dim,)``.
@@ -89,6 +90,8 @@ class GAN(nn.Module):
         ema_decay: decay of the generator average that :meth:`sample` draws from.
         r1: weight of :func:`gan_course.losses.r1_penalty`; 0 for none.
         pack: samples that the discriminator judges together (PacGAN); the batch must be a multiple of it.
+        slope_g: slope of the generator's LeakyReLUs below 0. A ReLU (0) lets it be flat on large regions of latents and
+            steep between them, which suits data in narrow, separate clusters.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -112,22 +115,23 @@ class GAN(nn.Module):
         ema_decay: float = 0.99,
         r1: float = 0.0,
         pack: int = 1,
+        slope_g: float = 0.2,
     ):
         super().__init__()
         shape = common.check_shape(shape, (1, 3))
         common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
-        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
+        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2, slope_g=slope_g)
         common.check_between(0, math.inf, r1=r1)
         self.settings = {
             "shape": shape, "latent_dim": latent_dim, "width": width, "loss": loss, "lr_g": lr_g, "lr_d": lr_d,
             "beta1": beta1, "beta2": beta2, "dropout": dropout, "batch_norm": batch_norm, "ema_decay": ema_decay,
-            "r1": r1, "pack": pack,
+            "r1": r1, "pack": pack, "slope_g": slope_g,
         }  # fmt: skip
         self.shape = shape
         self.latent_dim = latent_dim
         self.r1, self.pack = r1, pack
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
-        self.generator = Generator(shape, latent_dim, width, batch_norm)
+        self.generator = Generator(shape, latent_dim, width, batch_norm, slope_g)
         self.discriminator = Discriminator((pack * shape[0], *shape[1:]), width, dropout)
         self.ema = EMA(self.generator, ema_decay)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
@@ -172,20 +176,3 @@ class GAN(nn.Module):
     def packed(self, x: Tensor) -> Tensor:
         """Lay ``pack`` samples at a time side by side: ``(B, C, ...)`` to ``(B / pack, pack C, ...)``."""
         return x.reshape(-1, self.pack * x.shape[1], *x.shape[2:])
-
-    def latents(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, latent_dim)`` standard normal latents, from ``generator`` (on any device) if given."""
-        return common.draw_latents(n, self.latent_dim, common.device_of(self), generator)
-
-    @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        """Map latents ``(n, latent_dim)`` to samples ``(n, *shape)`` by the averaged generator."""
-        return self.ema(z)
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, *shape)`` samples from the averaged generator; ``labels`` are not used.
-
-        The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
-        """
-        common.check_count(n)
-        return self.decode(self.latents(n, generator))

@@ -1,0 +1,202 @@
+"""The convolutional GAN with batch norm. Radford et al. (2016), section 3 and figure 1."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gan_course import losses
+from gan_course.ema import EMA
+from gan_course.errors import unknown
+from gan_course.layers import resize_up, transposed_up
+from gan_course.models import common
+
+#: Settings per data set, chosen after trial runs on several seeds. On the 1,297 digits a discriminator with batch norm
+#: soon knows the training images, and the rarest class sinks to a third of its share.
+RECIPES = {
+    "digits": {"width": 24, "batch_norm": False, "lr_g": 1e-3, "lr_d": 5e-4, "steps": 1_400, "batch": 64, "size": 16},
+    "mnist": {"width": 32, "lr_g": 5e-4, "lr_d": 5e-4, "steps": 1_400, "batch": 64, "size": 16},
+}
+
+#: Side of the images -> side of the coarsest feature maps. The step between two sides is a factor of 2.
+COARSEST = {16: 4, 28: 7, 32: 4, 64: 4}
+#: How the generator doubles its maps: name -> block with batch norm and ReLU.
+UP_BLOCKS = {"transposed": transposed_up, "resize": resize_up}
+
+
+def plan(shape: tuple[int, ...], coarsest: dict[int, int] = COARSEST) -> tuple[int, int]:
+    """Return the side of the coarsest maps for images of ``shape`` and how often it is doubled to give the image's."""
+    channels, height, width = common.check_shape(shape)
+    if channels not in (1, 3) or height != width or height not in coarsest:
+        sides = ", ".join(map(str, coarsest))
+        raise ValueError(f"shape must be (1 or 3, S, S) with a side S of {sides}, got {tuple(shape)}")
+    return coarsest[height], int(math.log2(height // coarsest[height]))
+
+
+def initialize(network: nn.Module) -> None:
+    """Draw all weights from N(0, 0.02^2) (section 4) and set biases to 0.
+
+    The gains of batch norm are drawn around 1, as in the authors' code: around 0 they would switch their layers off.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """From latents to images: a projection to the coarsest maps, then doublings, with half the channels each.
+
+    The paper's figure 1 is ``Generator((3, 64, 64), 100, 128)``, with maps of 1024, 512, 256 and 128 channels. All
+    layers but the last have batch norm and ReLU.
+
+    Args:
+        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.
+        latent_dim: dimension of the latent vector.
+        width: channels of the finest hidden maps, of side S / 2.
+        up: how maps are doubled, "transposed" convolution (the paper) or "resize" and convolve.
+    """
+
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, up: str = "transposed"):
+        super().__init__()
+        side, doublings = plan(shape)
+        if up not in UP_BLOCKS:
+            raise unknown("up", up, UP_BLOCKS)
+        channels = [width * 2**i for i in reversed(range(doublings))]  # of the hidden maps, coarsest first
+        self.project = nn.Sequential(
+            nn.Linear(latent_dim, channels[0] * side**2, bias=False), nn.Unflatten(1, (channels[0], side, side)),
+            nn.BatchNorm2d(channels[0]), nn.ReLU(),
+        )  # fmt: skip
+        self.ups = nn.Sequential(*[UP_BLOCKS[up](c, c // 2) for c in channels[:-1]])
+        if up == "transposed":
+            last = [nn.ConvTranspose2d(width, shape[0], 4, stride=2, padding=1)]
+        else:
+            last = [nn.Upsample(scale_factor=2), nn.Conv2d(width, shape[0], 3, padding=1)]
+        self.to_image = nn.Sequential(*last, nn.Tanh())  # no batch norm: images have means and scales of their own
+        initialize(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents ``(B, latent_dim)`` to images ``(B, *shape)`` in [-1, 1]."""
+        return self.to_image(self.ups(self.project(z)))
+
+
+class Discriminator(nn.Module):
+    """From images to one logit each: halvings by strided convolutions, with twice the channels each, and LeakyReLU.
+
+    The first layer has no batch norm, so that the images' own mean and contrast stay visible. With batch norm, a
+    logit depends on the whole batch: show real and fake images in separate passes.
+
+    Args:
+        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.
+        width: channels of the finest hidden maps, of side S / 2.
+        batch_norm: batch norm from the second layer on. Without it (as under a gradient penalty) the weights start
+            as torch draws them: those of 0.02 are made for layers whose outputs are rescaled.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int, batch_norm: bool = True):
+        super().__init__()
+        side, halvings = plan(shape)
+        layers = [nn.Conv2d(shape[0], width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for c in [width * 2**i for i in range(halvings - 1)]:
+            layers.append(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not batch_norm))
+            layers += [nn.BatchNorm2d(2 * c)] if batch_norm else []
+            layers.append(nn.LeakyReLU(0.2))
+        self.features = nn.Sequential(*layers)  # (B, width 2^(halvings - 1), side, side)
+        self.to_logit = nn.Sequential(nn.Flatten(), nn.Linear(width * 2 ** (halvings - 1) * side**2, 1))
+        if batch_norm:
+            initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images ``(B, *shape)`` to logits ``(B,)``."""
+        return self.to_logit(self.features(x)).squeeze(1)
+
+
+class DCGAN(common.Sampler, nn.Module):
+    """DCGAN: two convolutional networks with batch norm, their optimizers, and the training step.
+
+    The paper trains with latents of 100 dimensions, uniform in a cube (here normal), batches of 128, and widths of 128
+    at 64x64.
+
+    Args:
+        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64, values in [-1, 1].
+        latent_dim: dimension of the standard normal latent.
+        width: channels of the finest hidden maps, in both networks.
+        up: the generator's way to double its maps, "transposed" or "resize".
+        batch_norm: batch norm in the discriminator.
+        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
+        lr_g, lr_d: Adam's learning rates.
+        beta1, beta2: Adam's decay rates, for both networks.
+        ema_decay: decay of the generator average that :meth:`sample` draws from.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    family = "dcgan"
+    n_critic = 1
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        latent_dim: int = 64,
+        width: int = 32,
+        up: str = "transposed",
+        batch_norm: bool = True,
+        loss: str = "non-saturating",
+        lr_g: float = 2e-4,
+        lr_d: float = 2e-4,
+        beta1: float = 0.5,
+        beta2: float = 0.999,
+        ema_decay: float = 0.99,
+    ):
+        super().__init__()
+        shape = common.check_shape(shape)
+        common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
+        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        self.settings = {
+            "shape": shape, "latent_dim": latent_dim, "width": width, "up": up, "batch_norm": batch_norm, "loss": loss,
+            "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
+        }  # fmt: skip
+        self.shape = shape
+        self.latent_dim = latent_dim
+        self.discriminator_loss, self.generator_loss = losses.pair(loss)
+        self.generator = Generator(shape, latent_dim, width, up)
+        self.discriminator = Discriminator(shape, width, batch_norm)
+        self.ema = EMA(self.generator, ema_decay)
+        self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
+        self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
+
+    def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Update the discriminator once per batch in ``real``, then the generator once.
+
+        Args:
+            real: ``(n_critic, B, *shape)`` with B of at least 2, a new batch for each discriminator update.
+            labels: not used.
+
+        Returns:
+            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
+            the mean logits ``logit_real``, ``logit_fake``.
+        """
+        common.check_real(real, self.shape, least=2)
+        b = real.shape[1]
+
+        for x in real:
+            with torch.no_grad():  # the discriminator's loss moves the discriminator only
+                fake = self.generator(self.latents(b))
+            # Two passes: batch norm over a mixed batch would tell from the statistics how the halves differ.
+            real_logits, fake_logits = self.discriminator(x), self.discriminator(fake)
+            loss_d = self.discriminator_loss(real_logits, fake_logits)
+            common.update(self.optimizer_d, loss_d)
+
+        # The gradient flows through the discriminator, and is kept in the generator only.
+        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))
+        common.update(self.optimizer_g, loss_g)
+
+        self.ema.update(self.generator)
+        return {
+            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
+            "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
+        }  # fmt: skip

@@ -1,0 +1,241 @@
+"""Wasserstein GANs: instead of a discriminator that classifies, a critic that measures how far fakes are from data.
+
+- :class:`WGAN` clips the critic's weights. Arjovsky et al. (2017), Algorithm 1.
+- :class:`WGANGP` penalises the critic's slope. Gulrajani et al. (2017), Algorithm 1.
+
+The Wasserstein-1 distance between data and fakes is the largest E f(x) - E f(G(z)) over all functions f whose slope is
+nowhere above 1. The critic looks for that f; the generator moves its samples up the slope of f.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gan_course import losses
+from gan_course.ema import EMA
+from gan_course.errors import unknown
+from gan_course.models import common, dcgan, gan
+
+#: Settings per family and data set, chosen after trial runs on several seeds.
+RECIPES = {
+    "wgan": {
+        "digits": {"clip": 0.05, "lr_g": 1e-3, "lr_d": 1e-3, "steps": 2_000},
+        "mnist": {"n_critic": 2, "clip": 0.05, "lr_g": 1e-3, "lr_d": 1e-3, "ema_decay": 0.998, "steps": 7_000},
+    },
+    "wgan-gp": {
+        "digits": {"n_critic": 2, "penalty": 1.0, "lr_g": 1e-3, "lr_d": 1e-3, "steps": 2_500},
+        "mnist": {"n_critic": 2, "lr_g": 1e-3, "lr_d": 1e-3, "ema_decay": 0.998, "steps": 7_000},
+    },
+}
+
+
+class Wasserstein(common.Sampler, nn.Module):
+    """What both families share: the two networks, the generator's average, and how to sample.
+
+    Neither critic has batch norm, so that a sample's score depends on that sample alone: a penalty on the slope at each
+    sample makes sense only then. (The clipped critic of Arjovsky et al. had batch norm.)
+
+    Args:
+        shape: shape of one sample, ``(C, H, W)`` with values in [-1, 1] or ``(dim,)``.
+        latent_dim: dimension of the standard normal latent.
+        width: hidden units per layer of the perceptrons, or channels of the finest hidden maps of the convolutional
+            networks.
+        networks: "mlp" for the perceptrons of :mod:`gan_course.models.gan`, or "conv" for the convolutional networks of
+            :mod:`gan_course.models.dcgan`, which take square images of some sizes.
+        batch_norm: batch norm in the generator; True for "conv".
+        slope_g: slope of the generator's LeakyReLUs below 0; 0 (a ReLU) for "conv".
+        ema_decay: decay of the generator average that :meth:`sample` draws from.
+        n_critic: critic updates per step.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent_dim: int,
+        width: int,
+        networks: str,
+        batch_norm: bool,
+        slope_g: float,
+        ema_decay: float,
+        n_critic: int,
+    ):
+        super().__init__()
+        shape = common.check_shape(shape, (1, 3))
+        common.check_positive(latent_dim=latent_dim, width=width, n_critic=n_critic)
+        common.check_between(0, 1, slope_g=slope_g)
+        self.shape = shape
+        self.latent_dim = latent_dim
+        self.n_critic = n_critic  # what `fit` puts first in `real`
+        self.least = 2 if batch_norm else 1  # samples per batch
+        if networks == "mlp":
+            self.generator = gan.Generator(shape, latent_dim, width, batch_norm, slope_g)
+            self.critic = gan.Discriminator(shape, width, dropout=0.0)
+        elif networks == "conv":
+            if not batch_norm or slope_g:
+                fixed = "batch_norm and slope_g must be True and 0 for networks 'conv'"
+                raise ValueError(f"{fixed}, got {batch_norm} and {slope_g}")
+            self.generator = dcgan.Generator(shape, latent_dim, width)
+            self.critic = dcgan.Discriminator(shape, width, batch_norm=False)
+        else:
+            raise unknown("networks", networks, ("mlp", "conv"))
+        self.ema = EMA(self.generator, ema_decay)
+
+
+class WGAN(Wasserstein):
+    """WGAN: the critic's slope is bounded by keeping each of its weights in [-clip, clip].
+
+    The bound depends on ``clip``, depth and width, so the critic estimates some multiple of the distance. The defaults
+    of rates, ``clip`` and ``n_critic`` are those of Algorithm 1.
+
+    Args:
+        shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic: see :class:`Wasserstein`.
+        clip: c in Algorithm 1.
+        lr_g, lr_d: learning rates of RMSProp; with momentum, the paper reports, training was unstable.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    family = "wgan"
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        latent_dim: int = 64,
+        width: int = 128,
+        networks: str = "mlp",
+        batch_norm: bool = True,
+        slope_g: float = 0.0,
+        n_critic: int = 5,
+        clip: float = 0.01,
+        lr_g: float = 5e-5,
+        lr_d: float = 5e-5,
+        ema_decay: float = 0.99,
+    ):
+        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
+        common.check_positive(clip=clip, lr_g=lr_g, lr_d=lr_d)
+        self.settings = {
+            "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
+            "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "clip": clip, "lr_g": lr_g,
+            "lr_d": lr_d, "ema_decay": ema_decay,
+        }  # fmt: skip
+        self.clip = clip
+        self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), lr_g)
+        self.optimizer_d = torch.optim.RMSprop(self.critic.parameters(), lr_d)
+
+    def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Update the critic once per batch in ``real``, clipping it each time, then the generator once.
+
+        Args:
+            real: ``(n_critic, B, *shape)``, a new batch for each critic update.
+            labels: not used.
+
+        Returns:
+            Detached scalars of the last critic update and the generator update: ``loss_d``, ``loss_g``, and
+            ``wasserstein``, the critic's estimate E f(x) - E f(G(z)): minus ``loss_d``.
+        """
+        common.check_real(real, self.shape, self.least)
+        b = real.shape[1]
+
+        for x in real:
+            with torch.no_grad():  # the critic's loss moves the critic only
+                fake = self.generator(self.latents(b))
+            real_scores, fake_scores = self.critic(torch.cat([x, fake])).chunk(2)
+            loss_d = losses.critic_wasserstein(real_scores, fake_scores)
+            common.update(self.optimizer_d, loss_d)
+            losses.clip_weights(self.critic, self.clip)  # after the step, or the weights would leave the bounds again
+
+        # The gradient flows through the critic, and is kept in the generator only.
+        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))
+        common.update(self.optimizer_g, loss_g)
+
+        self.ema.update(self.generator)
+        return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "wasserstein": -loss_d.detach()}
+
+
+class WGANGP(Wasserstein):
+    """WGAN-GP: the critic's slope is pulled to 1 by a penalty at points between real and fake samples.
+
+    The defaults of rates, ``penalty`` and ``n_critic`` are those of Algorithm 1.
+
+    Args:
+        shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic: see :class:`Wasserstein`.
+        penalty: weight of :func:`gan_course.losses.gradient_penalty`, lambda in Algorithm 1; 0 for no constraint.
+        one_sided: penalise slopes above 1 only (Petzka et al., 2018).
+        lr_g, lr_d: Adam's learning rates.
+        beta1, beta2: Adam's decay rates, for both networks.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    family = "wgan-gp"
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (1, 28, 28),
+        latent_dim: int = 64,
+        width: int = 128,
+        networks: str = "mlp",
+        batch_norm: bool = True,
+        slope_g: float = 0.0,
+        n_critic: int = 5,
+        penalty: float = 10.0,
+        one_sided: bool = False,
+        lr_g: float = 1e-4,
+        lr_d: float = 1e-4,
+        beta1: float = 0.0,
+        beta2: float = 0.9,
+        ema_decay: float = 0.99,
+    ):
+        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
+        common.check_positive(lr_g=lr_g, lr_d=lr_d)
+        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        common.check_between(0, math.inf, penalty=penalty)
+        self.settings = {
+            "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
+            "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "penalty": penalty,
+            "one_sided": one_sided, "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
+        }  # fmt: skip
+        self.penalty, self.one_sided = penalty, one_sided
+        self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
+        self.optimizer_d = common.adam(self.critic, lr_d, beta1, beta2)
+
+    def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Update the critic once per batch in ``real``, then the generator once.
+
+        Args:
+            real: ``(n_critic, B, *shape)``, a new batch for each critic update.
+            labels: not used.
+
+        Returns:
+            Detached scalars of the last critic update and the generator update: ``loss_d`` (with the weighted
+            penalty), ``loss_g``, ``wasserstein`` (the estimate E f(x) - E f(G(z))), ``penalty`` (without its weight).
+        """
+        common.check_real(real, self.shape, self.least)
+        b = real.shape[1]
+
+        for x in real:
+            with torch.no_grad():  # the critic's loss moves the critic only
+                fake = self.generator(self.latents(b))
+            real_scores, fake_scores = self.critic(torch.cat([x, fake])).chunk(2)
+            negative_distance = losses.critic_wasserstein(real_scores, fake_scores)
+            penalty = losses.gradient_penalty(self.critic, x, fake, one_sided=self.one_sided)
+            loss_d = negative_distance + self.penalty * penalty
+            common.update(self.optimizer_d, loss_d)
+
+        # The gradient flows through the critic, and is kept in the generator only.
+        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))
+        common.update(self.optimizer_g, loss_g)
+
+        self.ema.update(self.generator)
+        return {
+            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
+            "wasserstein": -negative_distance.detach(), "penalty": penalty.detach(),
+        }  # fmt: skip

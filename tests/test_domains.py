@@ -1,0 +1,152 @@
+"""Tasks with a hidden truth: what each does to an image, which images come together, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from gan_course import data, domains
+from gan_course.data import DataSet
+from gan_course.features import judge
+
+
+def images(n: int = 6, size: int = 16, seed: int = 0) -> DataSet:
+    x = torch.randint(0, 256, (n, 3, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return DataSet(x, torch.arange(n) % 3, name="noise", classes=["a", "b", "c"])
+
+
+def grey(x: torch.Tensor) -> torch.Tensor:
+    return x[:, None].expand(-1, 3, -1, -1).contiguous()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 4), st.sampled_from([4, 8, 16, 32]), st.integers(0, 99), st.sampled_from(sorted(domains.TASKS)))
+def test_partners_are_images_of_the_same_shape_and_each_depends_on_its_own_image(n, size, seed, task):
+    source = images(n, size, seed)
+    truth = domains.partners(source, task)
+    assert truth.x.shape == source.x.shape and truth.x.dtype == torch.uint8
+    assert torch.equal(truth.labels, source.labels) and truth.classes == source.classes
+    alone = [domains.partners(DataSet(x[None], name="one"), task).x for x in source.x]
+    assert torch.equal(truth.x, torch.cat(alone))
+
+
+def test_neon_dilates_and_recolours():
+    strokes = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    strokes[0, 10:20, 15], strokes[1, 4, 4] = 255, 128
+    out = domains.neon(grey(strokes)).numpy()
+    for image, stroke in zip(out, strokes.numpy(), strict=True):
+        thick = ndimage.grey_dilation(stroke, size=(5, 5))  # two pixels to each side at 32x32
+        for channel, (paper, ink) in enumerate(zip(domains.PAPER, domains.INK, strict=True)):
+            expected = paper + (ink - paper) * (thick / 255.0)
+            assert np.abs(image[channel] - expected).max() <= 0.5 + 1e-4
+
+
+def test_edges_are_the_slope_of_sobel():
+    x = images(3, 12)
+    brightness = np.tensordot([0.299, 0.587, 0.114], x.x.double().numpy(), (0, 1))
+    slope = [np.hypot(ndimage.sobel(i, 0, mode="nearest"), ndimage.sobel(i, 1, mode="nearest")) for i in brightness]
+    expected = np.clip(255 - np.stack(slope) / 4, 0, 255)
+    drawing = domains.edges(x.x)
+    assert (drawing[:, 0] == drawing[:, 1]).all() and (drawing[:, 0] == drawing[:, 2]).all()
+    assert np.abs(drawing[:, 0].numpy() - expected).max() <= 0.5 + 1e-3
+    flat = torch.full((1, 3, 8, 8), 77, dtype=torch.uint8)
+    assert (domains.edges(flat) == 255).all()
+
+
+def test_rotation_turns_left():
+    x = images(2, 5).x
+    expected = np.stack([[np.rot90(channel) for channel in image] for image in x.numpy()])
+    assert np.array_equal(domains.rotate(x).numpy(), expected)
+
+
+def test_what_can_be_undone_is_read_by_the_judge_of_the_originals():
+    d = domains.load("neon-digits", size=16, split="test", paired=True)
+    critic = judge("digits", 16)
+    undone = domains.undo(d.b.images(), "neon")
+    assert undone.shape == (500, 1, 16, 16) and undone.abs().max() <= 1
+    assert (critic.logits(undone).argmax(1) == d.b.labels).float().mean() >= 0.97
+    raw = d.b.images().mean(1, keepdim=True)
+    assert (critic.logits(raw).argmax(1) == d.b.labels).float().mean() <= 0.5  # there is something to undo
+    turned = domains.load("rotate-digits", size=16, paired=True, limit=9)
+    torch.testing.assert_close(domains.undo(turned.b.images(), "rotate"), turned.a.images()[:, :1])
+    with pytest.raises(ValueError, match="unknown task that can be undone 'edges'; known: neon, rotate"):
+        domains.undo(d.b.images(), "edges")
+
+
+@pytest.mark.parametrize("name", ["neon-digits", "from-edges-digits", "rotate-digits"])
+def test_unpaired_domains_share_no_image_and_pairs_are_partners(name):
+    base = data.load("digits", size=16, channels=3, limit=101)
+    task = name.removeprefix("from-").split("-")[0]
+    d = domains.load(name, size=16, limit=101)
+    original, changed = (d.b, d.a) if name.startswith("from-") else (d.a, d.b)
+    assert not d.paired and len(original) == 51 and len(changed) == 50 and d.shape == (2, 3, 16, 16)
+    assert torch.equal(original.x, base.x[0::2]) and torch.equal(original.labels, base.labels[0::2])
+    rest = DataSet(base.x[1::2], base.labels[1::2], name="rest", classes=base.classes)
+    assert torch.equal(changed.x, domains.partners(rest, task).x) and torch.equal(changed.labels, rest.labels)
+    shown = {bytes(x.numpy()) for x in domains.partners(original, task).x}
+    assert not shown & {bytes(x.numpy()) for x in changed.x}
+
+    pairs = domains.load(name, size=16, limit=101, paired=True)
+    original, changed = (pairs.b, pairs.a) if name.startswith("from-") else (pairs.a, pairs.b)
+    assert pairs.paired and len(pairs) == 101 and pairs.name == name
+    assert torch.equal(original.x, base.x) and torch.equal(changed.x, domains.partners(base, task).x)
+    items, _ = pairs.take(0, 0, 5)
+    truth = {bytes(a.numpy()): b for a, b in zip(pairs.a.images(), pairs.b.images(), strict=True)}
+    assert all(torch.equal(truth[bytes(a.numpy())], b) for a, b in items)
+
+
+@pytest.mark.parametrize("task", domains.GLYPH_TASKS)
+def test_glyphs_change_by_one_factor(task):
+    before, after = domains.GLYPH_TASKS[task]
+    ((factor, old),), ((_, new),) = before.items(), after.items()
+    pairs = domains.load(f"{task}-glyphs", size=16, paired=True, limit=12)
+    values = pairs.a.values[factor]
+    for name, value in pairs.a.factors.items():
+        if name != factor:
+            assert torch.equal(value, pairs.b.factors[name])
+    assert (pairs.a.factors[factor] == values.index(old)).all() and (pairs.b.factors[factor] == values.index(new)).all()
+    assert (pairs.a.x != pairs.b.x).flatten(1).any(1).all()
+
+    d = domains.load(f"{task}-glyphs", size=16, limit=12)
+    assert len(d.a) == len(d.b) == 6 and not torch.equal(domains.partners(d.a, task).x, d.b.x)
+    assert torch.equal(domains.partners(pairs.a, task).x, pairs.b.x)
+
+
+def test_splits_and_a_folder(tmp_path):
+    train, test = (domains.load("red-glyphs", size=16, split=s, limit=8) for s in ("train", "test"))
+    assert not torch.equal(train.a.x, test.a.x)
+    from PIL import Image
+
+    for i, x in enumerate(images(4, 8).x):
+        Image.fromarray(x.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    d = domains.load(f"edges-{tmp_path}", size=8)
+    assert len(d.a) == len(d.b) == 2 and d.a.labels is None
+    assert torch.equal(d.a.x, images(4, 8).x[0::2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "digits"}, "name must be task-base or from-task-base.*got 'digits'"),
+        ({"name": "neon-"}, "name must be task-base"),
+        ({"name": "neo-digits"}, "unknown task 'neo'; known: neon.*Did you mean 'neon'"),
+        ({"name": "neon-digit"}, "unknown data set 'digit'.*Did you mean 'digits'"),
+        ({"name": "italic-digits"}, "task 'italic' is for glyphs only, got 'digits'"),
+        ({"name": "neon-digits", "split": "tset"}, "unknown split 'tset'"),
+        ({"name": "italic-glyphs", "split": "tset"}, "unknown split 'tset'.*Did you mean 'test'"),
+        ({"name": "neon-digits", "limit": 1}, "'neon-digits' must have at least 2 images to be unpaired, got 1"),
+        ({"name": "bold-glyphs", "limit": 1}, "'bold-glyphs' must have at least 2 images to be unpaired, got 1"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        domains.load(**arguments)
+
+
+def test_images_that_a_task_cannot_take_are_refused():
+    with pytest.raises(ValueError, match=r"images must be \(3, size, size\), got \(1, 8, 8\)"):
+        domains.partners(data.load("digits", limit=3), "neon")
+    with pytest.raises(ValueError, match="unknown task 'flip'"):
+        domains.partners(images(), "flip")

@@ -1,0 +1,269 @@
+"""What holds for every family: the protocol that training, checkpoints and the command line rely on."""
+
+import copy
+import inspect
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_course import checkpoint, models
+from gan_course.data import DataSet, Domains
+from gan_course.errors import CheckpointError
+from gan_course.models import FAMILIES
+from gan_course.train import CHECKPOINT, fit
+
+#: The least that each family can be built with, beside the shape of its data.
+SMALL = {
+    "gan": {"shape": (1, 4, 4), "latent_dim": 3, "width": 8, "dropout": 0.3, "r1": 0.1, "pack": 2},
+    "wgan": {"shape": (1, 4, 4), "latent_dim": 3, "width": 8, "n_critic": 2},
+    "wgan-gp": {"shape": (1, 4, 4), "latent_dim": 3, "width": 8, "n_critic": 2},
+    "dcgan": {"shape": (3, 16, 16), "latent_dim": 4, "width": 4},
+    "sngan": {"shape": (3, 8, 8), "latent_dim": 4, "width": 8},
+    "cgan": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},
+    "acgan": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},
+    "projection": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},
+    "text": {"shape": (3, 16, 16), "latent_dim": 4, "width": 8, "num_classes": 5},
+    "pix2pix": {"shape": (2, 3, 16, 16), "width": 4},
+    "cyclegan": {"shape": (2, 3, 16, 16), "width": 4, "blocks": 1},
+    "vae": {"shape": (1, 4, 4), "latent_dim": 2, "width": 8, "levels": 5},
+    "autoregressive": {"shape": (1, 4, 4), "width": 4, "levels": 5},
+}
+#: The Wasserstein loss does not see a constant in the critic's score.
+WITHOUT_GRADIENT = {"wgan-gp": ["critic.layers.7.bias"]}
+STEPS, BATCH = 8, 4
+
+
+def build(name: str, **changed) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return models.family(name)(**{**SMALL[name], **changed})
+
+
+def noise(name: str, n: int = 30) -> DataSet | Domains:
+    """Random images (and labels, where the family wants them) in the form that the family is trained on."""
+    generator = torch.Generator().manual_seed(9)
+    settings = SMALL[name]
+    shape, classes = settings["shape"], settings.get("num_classes")
+
+    def images() -> DataSet:
+        x = torch.randint(0, 256, (n, *shape[-3:]), generator=generator, dtype=torch.uint8)
+        labels = None
+        if classes is not None:
+            form = (n, 6) if name == "text" else (n,)
+            labels = torch.randint(0, classes, form, generator=generator)
+        return DataSet(x, labels, name="noise")
+
+    return Domains(images(), images(), paired=True, name="noise") if len(shape) == 4 else images()
+
+
+def batch(model: torch.nn.Module, name: str, size: int = BATCH) -> tuple[torch.Tensor, torch.Tensor | None]:
+    x, labels = noise(name).take(0, 0, model.n_critic * size)
+    form = (model.n_critic, size)
+    return x.unflatten(0, form), None if labels is None else labels.unflatten(0, form)
+
+
+def output(model: torch.nn.Module, name: str, n: int = 3) -> torch.Tensor:
+    """Samples, or translations of fixed images, from a generator with a fixed seed."""
+    if hasattr(model, "translate"):
+        return model.translate(noise(name).a.images(n).to(next(model.parameters()).dtype))
+    return model.sample(n, generator=torch.Generator().manual_seed(1))
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    left, right = (checkpoint._tensors(checkpoint.capture(model)) for model in (a, b))
+    return all(name == other and torch.equal(x, y) for (name, x), (other, y) in zip(left, right, strict=True))
+
+
+every_family = pytest.mark.parametrize("name", FAMILIES)
+
+
+def test_every_family_is_tested_here():
+    assert set(SMALL) == set(FAMILIES)
+    assert all(models.family(name).family == name for name in FAMILIES)
+
+
+@every_family
+def test_settings_rebuild_the_model(name):
+    model = build(name)
+    parameters = inspect.signature(type(model)).parameters
+    assert set(model.settings) == set(parameters), "every argument, and nothing else"
+    again = type(model)(**model.settings)
+    again.load_state_dict(model.state_dict())
+    assert again.settings == model.settings and again.shape == model.shape == noise(name).shape
+    assert type(model)(shape=list(model.shape), **{k: v for k, v in model.settings.items() if k != "shape"})
+
+
+@every_family
+def test_a_step_moves_every_network_and_leaves_no_gradient(name):
+    model = build(name)
+    before = copy.deepcopy(model.state_dict())
+    real, labels = batch(model, name)
+    kept = real.clone()
+    logs = model.step(real, labels)
+    logs = model.step(real, labels)  # where a gain starts at 0, what is below it moves in the second step
+    assert torch.equal(real, kept), "the data are not changed"
+    assert any(key.startswith("loss") for key in logs)
+    assert all(v.ndim == 0 and not v.requires_grad and v.isfinite() for v in logs.values())
+    assert all(p.grad is None for p in model.parameters())
+    trained = {id(p) for o in checkpoint._optimizers(model) for g in o[1].param_groups for p in g["params"]}
+    still = [k for k, p in model.named_parameters() if id(p) in trained and torch.equal(p, before[k])]
+    assert still == WITHOUT_GRADIENT.get(name, []), "parameters that the steps did not move"
+    outside = [k for k, p in model.named_parameters() if p.requires_grad and id(p) not in trained]
+    assert not outside, "parameters that no optimizer holds"
+    assert all(p.requires_grad for key, p in model.named_parameters() if id(p) in trained)
+
+
+@every_family
+def test_samples(name):
+    model = build(name)
+    model.step(*batch(model, name))
+    state = torch.get_rng_state()
+    first, again = output(model, name), output(model, name)
+    assert first.shape == (3, *model.shape[-3:]) and first.abs().max() <= 1 and first.dtype == torch.float32
+    assert torch.equal(first, again) and not first.requires_grad
+    assert torch.equal(state, torch.get_rng_state()), "drawn from the given generator alone"
+    assert all(m.training for m in model.children() if not isinstance(m, models.gan.EMA)), "the mode stays as it was"
+    model.eval()
+    assert torch.equal(first, output(model, name))
+    if not hasattr(model, "translate"):
+        other = model.sample(3, generator=torch.Generator().manual_seed(2))
+        assert not torch.equal(first, other)
+        with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+            model.sample(0)
+
+
+@every_family
+def test_interrupted_and_resumed_run_ends_with_the_same_bits(name, tmp_path):
+    model = build(name)
+    settings = {"batch": BATCH, "log_every": 3, "snapshot_every": 3, "snapshot_size": 4, "progress": False}
+
+    class Interrupted(type(model)):
+        def step(self, real, labels=None):
+            logs = super().step(real, labels)
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            return logs
+
+    torch.manual_seed(0)
+    interrupted = Interrupted(**SMALL[name])
+    expected = fit(model, noise(name), STEPS, out=tmp_path / "whole", **settings)
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 5"):
+        fit(interrupted, noise(name), STEPS, out=tmp_path / "parts", **settings)
+    resumed = build(name)
+    with torch.no_grad():  # all that the run knows must come from the file
+        for p in resumed.parameters():
+            p.add_(1)
+    history = fit(resumed, noise(name), STEPS, out=tmp_path / "parts", **settings)
+    assert same(model, resumed)
+    assert [{**row, "seconds": 0} for row in history.rows] == [{**row, "seconds": 0} for row in expected.rows]
+    assert all(torch.equal(history.snapshots[step], x) for step, x in expected.snapshots.items())
+
+    loaded, _ = checkpoint.load_model(tmp_path / "whole" / CHECKPOINT)
+    assert not loaded.training and torch.equal(output(loaded, name), output(model, name))
+
+
+@every_family
+def test_checkpoint_of_another_family_is_refused(name, tmp_path):
+    other = "vae" if name == "gan" else "gan"
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, checkpoint.capture(build(other)))
+    with pytest.raises(CheckpointError, match=f"the checkpoint is of family '{other}', the model of '{name}'"):
+        checkpoint.restore(build(name), checkpoint.load(path))
+
+
+@every_family
+def test_deterministic_algorithms(name):
+    torch.use_deterministic_algorithms(True)
+    try:
+        runs = [build(name) for _ in range(2)]
+        for model in runs:
+            torch.manual_seed(5)
+            for _ in range(3):
+                model.step(*batch(model, name))
+        assert same(*runs)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@every_family
+def test_float64(name):
+    model = build(name).double()
+    real, labels = batch(model, name)
+    logs = model.step(real.double(), labels)
+    assert all(v.isfinite() for v in logs.values())
+    assert all(p.dtype == torch.float64 for p in model.parameters())
+
+
+@every_family
+def test_wrong_input_is_refused(name):
+    model = build(name)
+    real, labels = batch(model, name)
+    before = copy.deepcopy(model.state_dict())
+    for wrong in (real[0], real[..., :-1], real[:, :0]):
+        with pytest.raises(ValueError, match=r"real must have shape \(n_critic, B, .*\), got \("):
+            model.step(wrong, labels)
+    for value in (float("nan"), float("inf")):
+        broken = real.clone()
+        broken[0, 1, 0, 0, 0] = value
+        with pytest.raises(ValueError, match="real must be finite, got NaN or infinite values"):
+            model.step(broken, labels)
+    if labels is not None:
+        classes = SMALL[name]["num_classes"]
+        for wrong, message in [
+            (None, "labels must be given"),
+            (labels.float(), "labels must be whole numbers, got torch.float32"),
+            (labels[:, 1:], "labels must have shape"),
+            (torch.full_like(labels, classes), f"labels must lie in 0 to {classes - 1}, got values from {classes}"),
+            (torch.full_like(labels, -1), "labels must lie in 0 to"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                model.step(real, wrong)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()), "nothing moved"
+    with pytest.raises(ValueError, match=r"shape must be .*got \("):
+        build(name, shape=(28, 28))
+    if "lr_g" in model.settings:
+        with pytest.raises(ValueError, match="lr_g must be positive, got -1.0"):
+            build(name, lr_g=-1.0)
+
+
+@every_family
+def test_data_of_another_shape_are_refused(name):
+    other = DataSet(torch.zeros(9, 1, 5, 5, dtype=torch.uint8), name="small")
+    with pytest.raises(ValueError, match=r"data 'small' has samples of shape \(1, 5, 5\), the model wants"):
+        fit(build(name), other, 1, progress=False)
+
+
+@every_family
+def test_the_file_can_be_read_at_one_go(name):
+    source = Path(inspect.getfile(models.family(name)))
+    assert len(source.read_text().splitlines()) <= 260, f"{source.name}: one family, one short file"
+    assert re.search(r"\(\d{4}", inspect.getmodule(models.family(name)).__doc__), "the module names its paper"
+
+
+def test_build_takes_shape_and_classes_from_the_data():
+    x = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+    labelled = DataSet(x, torch.arange(6) % 3, name="three", classes=["a", "b", "c"])
+    model = models.build("projection", labelled, width=8)
+    assert model.shape == (1, 8, 8) and model.settings["num_classes"] == 3
+    assert models.build("gan", DataSet(x, name="plain"), width=8).shape == (1, 8, 8)
+    with pytest.raises(ValueError, match="family 'projection' needs data with labels and named classes; 'plain'"):
+        models.build("projection", DataSet(x, name="plain"))
+    with pytest.raises(ValueError, match="unknown family 'dcgam'.*Did you mean 'dcgan'"):
+        models.build("dcgam", labelled)
+
+
+@pytest.mark.gpu
+@every_family
+def test_step_and_samples_on_a_gpu(name):
+    model = build(name).cuda()
+    real, labels = batch(model, name)
+    logs = model.step(real.cuda(), None if labels is None else labels.cuda())
+    assert all(v.is_cuda and v.isfinite() for v in logs.values())
+    if hasattr(model, "translate"):
+        assert model.translate(noise(name).a.images(3).cuda()).is_cuda
+    else:
+        assert model.sample(3, generator=torch.Generator().manual_seed(1)).is_cuda

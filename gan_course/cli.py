@@ -1,20 +1,39 @@
-"""The command line: ``gan-course train | sample | evaluate | data``."""
+"""The command line: ``gan-course list | train | sample | evaluate | data``."""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torchvision.utils import save_image
 
-from gan_course import __version__, checkpoint, data, metrics, models, plot, profiles
-from gan_course.errors import CheckpointError, DataError
-from gan_course.features import judge
-from gan_course.models import gan
+from gan_course import (
+    __version__,
+    checkpoint,
+    data,
+    domains,
+    features,
+    glyphs,
+    inception,
+    metrics,
+    models,
+    plot,
+    profiles,
+)
+from gan_course.data import DataSet, Domains
+from gan_course.errors import CheckpointError, DataError, unknown
 from gan_course.train import CHECKPOINT, fit
+
+DATA_HELP = "digits, glyphs, mnist, fashion-mnist, or a folder of images; for translators TASK-NAME, as in neon-digits"
+EXTRACTORS = ("judge", "pixels", "inception")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,20 +50,46 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def show_list(options: argparse.Namespace) -> None:
+    """Show what there is: families, data sets, metrics."""
+    print("Families of models (gan-course train FAMILY --data NAME), with the data that they have settings for:")
+    for name, model in models.FAMILIES.items():
+        print(f"  {name:15} {_first_line(model)} [{', '.join(models.recipes(name))}]")
+    print("\nData sets:")
+    for name, text in data.NAMES.items():
+        print(f"  {name:15} {text}")
+    print("\nTasks for translators (TASK-NAME with the name of a data set; from-TASK-NAME for the way back):")
+    for name, task in domains.TASKS.items():
+        print(f"  {name:15} {_first_line(task)}")
+    for name, (a, b) in domains.GLYPH_TASKS.items():
+        print(f"  {name:15} {', '.join(a.values())} to {', '.join(b.values())} (glyphs only)")
+    print("\nMetrics (gan-course evaluate RUN):")
+    for name, metric in metrics.METRICS.items():
+        print(f"  {name:15} {metric.description}{f'; {metric.better} is better' if metric.better else ''}")
+
+
 def train(options: argparse.Namespace) -> None:
     """Train a model, or go on with the run in ``--out``."""
     saved = options.out / CHECKPOINT
     device = profiles.device(options.device)
-    recipe = dict(gan.RECIPES["digits" if options.data == "digits" else "mnist"])
-    suits = recipe.pop("steps")
-    steps = suits if options.steps is None else options.steps
-    if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}")
-    if options.lr is not None:
-        recipe |= {"lr_g": options.lr, "lr_d": options.lr}
-    train_set = data.load(options.data, size=options.size, device=device)
+    recipe = models.recipe(options.family, options.data)
+    fitting = {name: recipe.pop(name, usual) for name, usual in (("steps", 2_000), ("batch", 64), ("decay_from", None))}
+    fitting |= {name: given for name in ("steps", "batch") if (given := getattr(options, name)) is not None}
+    if fitting["steps"] < 1:
+        raise ValueError(f"--steps must be at least 1, got {fitting['steps']}")
+    size = recipe.pop("size", None)
+    train_set = load_data(
+        models.family(options.family), options.data, "train", options.size or size, options.channels, device
+    )
     torch.manual_seed(options.seed)
-    model = models.family(options.family)(shape=train_set.shape, **recipe).to(device)
+    known = models.settings(options.family)
+    if options.lr is not None:
+        recipe |= {name: options.lr for name in known if name in ("lr", "lr_g", "lr_d")}
+    for name, value in options.set:
+        if name not in known:
+            raise unknown(f"setting of family {options.family!r}", name, known)
+        recipe[name] = value
+    model = models.build(options.family, train_set, **recipe).to(device)
     if not saved.exists():
         print(f"{options.data}: {len(train_set):,} images of shape {train_set.shape}; new run in {options.out}")
     else:
@@ -52,19 +97,31 @@ def train(options: argparse.Namespace) -> None:
     fit(
         model,
         train_set,
-        steps,
-        batch=options.batch,
+        **fitting,
         seed=options.seed,
         out=options.out,
-        snapshot_every=max(steps // 20, 1) if options.snapshot_every is None else options.snapshot_every,
+        snapshot_every=options.snapshot_every or max(fitting["steps"] // 20, 1),
         checkpoint_seconds=options.checkpoint_seconds,
     )
 
 
 def sample(options: argparse.Namespace) -> None:
-    """Write a grid of samples."""
-    model, _ = checkpoint.load_model(options.run / CHECKPOINT, profiles.device(options.device))
-    samples = model.sample(options.n, generator=torch.Generator().manual_seed(options.seed))
+    """Write a grid of samples; of a translator, test images each beside its translation."""
+    device = profiles.device(options.device)
+    model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
+    if hasattr(model, "translate"):
+        if options.labels or options.caption:
+            raise ValueError(f"--labels and --caption are not for translators such as {model.family!r}")
+        source = _run_data(model, state, options, "test", device).a.images(options.n)
+        beside = torch.stack([source, model.translate(source)], 1).flatten(0, 1)
+        _write_grid(beside, options.out, columns=2 * max(round((len(source) / 2) ** 0.5), 1))
+        return
+    labels = _labels(model, options)
+    samples = model.sample(
+        options.n,
+        labels=None if labels is None else labels.to(device),
+        generator=torch.Generator().manual_seed(options.seed),
+    )
     _write_grid(samples, options.out)
 
 
@@ -72,51 +129,166 @@ def evaluate(options: argparse.Namespace) -> None:
     """Measure samples of a run beside real images, print and keep the numbers."""
     device = profiles.device(options.device)
     model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
-    name = options.data or state["run"]["data"]
-    size = model.shape[-1]
-    train_set = data.load(name, size=size, device=device)
-    test_set = data.load(name, size=size, split="test", device=device)
+    train_set, test_set = (_run_data(model, state, options, split, device) for split in ("train", "test"))
+    name = _data_name(model, state, options)
     if train_set.shape != tuple(model.shape):
         raise ValueError(
-            f"--data {name} has images of shape {train_set.shape}, the run in {options.run} makes {model.shape}"
+            f"--data {name} has images of shape {train_set.shape}, the run in {options.run} makes {tuple(model.shape)}"
         )
-    critic = judge(name, size, device)
-    samples = model.sample(options.n, generator=torch.Generator().manual_seed(options.seed))
-    reference = test_set.draw(options.n)
+    extractor, probabilities, called = _extractor(options.features, name, model.shape, device)
+    if isinstance(test_set, Domains):  # loaded in pairs, so that b is the truth of a
+        real, reference = train_set.b.draw(options.n), test_set.b.images(options.n)
+        samples = model.translate(test_set.a.images(options.n))
+        extra = {"error_to_truth": ((samples - reference).square().mean() / reference.var(0).mean()).item()}
+    else:
+        real, reference = train_set.draw(options.n), test_set.draw(options.n)
+        samples, extra = _judged_samples(model, name, test_set, reference, probabilities, options)
+    rows = {
+        "generated": {**metrics.evaluate(samples, reference, extractor, probabilities), **extra},
+        "real": metrics.evaluate(real, reference, extractor, probabilities),
+    }
     result = {
-        "data": name, "step": state["step"], "samples": options.n,
-        "reference": len(reference), "seed": options.seed,
-        "generated": metrics.summarize(samples, reference, critic),
-        "real": metrics.summarize(train_set.draw(options.n), reference, critic),
+        "data": name, "step": state["step"], "samples": len(samples), "reference": len(reference),
+        "features": called, "seed": options.seed, **rows,
     }  # fmt: skip
-    print(f"{name}, step {state['step']:,}: {options.n:,} samples against {len(reference):,} test images")
-    print(f"{'':10}  Fréchet distance  classes  rarest  confidence")
-    for who in ("generated", "real"):
-        row = result[who]
-        shares = f"{row['classes']:7d}  {row['least_share']:6.3f}  {row['confidence']:10.3f}"
-        print(f"{who:10}  {row['frechet']:16.2f}  {shares}")
+    print(f"{name}, step {state['step']:,}: {len(samples):,} samples against {len(reference):,} test images")
+    print(f"features: {called}\n{'':16}  {'generated':>12}  {'real':>12}")
+    for metric, value in rows["generated"].items():
+        beside = f"{rows['real'][metric]:12.4g}" if metric in rows["real"] else ""
+        print(f"{metric:16}  {value:12.4g}  {beside}".rstrip())
     path = options.run / "metrics.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {path}")
 
 
+def _judged_samples(
+    model: nn.Module,
+    name: str,
+    test_set: DataSet,
+    reference: Tensor,
+    probabilities: Callable[[Tensor], Tensor] | None,
+    options: argparse.Namespace,
+) -> tuple[Tensor, dict[str, float]]:
+    """Draw samples; return them with what only their family can be asked: is the condition obeyed, how many bits?"""
+    generator, device = torch.Generator().manual_seed(options.seed), reference.device
+    if getattr(model, "reads_captions", False):
+        drawn = data.load(name, size=model.shape[-1], split="test", device=device)  # what the captions are about
+        rows = torch.arange(options.n, device=device) % len(drawn)
+        samples = model.sample(options.n, labels=test_set.labels[rows], generator=generator)
+        found = glyphs.measured_colors(samples)
+        obeyed = {f"{factor}_obeyed": found[factor] == drawn.factors[factor][rows] for factor in found}
+        return samples, {factor: right.double().mean().item() for factor, right in obeyed.items()}
+    samples = model.sample(options.n, generator=generator)
+    if hasattr(model, "bits_per_pixel"):
+        return samples, {"bits_per_pixel": model.bits_per_pixel(reference).mean().item()}
+    if probabilities and model.settings.get("num_classes") == len(test_set.classes or []):
+        wanted = models.common.cycled_labels(options.n, len(test_set.classes), device)
+        return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).double().mean().item()}
+    return samples, {}
+
+
 def show_data(options: argparse.Namespace) -> None:
-    """Fetch a data set if need be, verify and describe it."""
-    for split in ("train", "test"):
-        images = data.load(options.name, size=options.size, split=split)
-        line = f"{options.name} {split}: {len(images):,} images of shape {images.shape}"
-        if images.labels is not None:
-            line += f", images per class {images.labels.bincount().tolist()}"
-        print(line)
+    """Fetch a data set or the domains of a task if need be, verify and describe it."""
+    for split in data.SPLITS:
+        if domains.is_task(options.name):
+            both = domains.load(options.name, size=options.size, split=split, paired=True)
+            print(f"{options.name} {split}: {len(both):,} pairs of shape {both.a.shape}")
+            shown, columns = both.images(32).flatten(0, 1), 8  # each image beside its partner
+        else:
+            images = data.load(options.name, size=options.size, split=split)
+            line = f"{options.name} {split}: {len(images):,} images of shape {images.shape}"
+            if images.labels is not None:
+                line += f", images per class {images.labels.bincount().tolist()}"
+            print(line)
+            shown, columns = images.images(64), None
         if options.out and split == "train":
-            _write_grid(images.images(64), options.out)
+            _write_grid(shown, options.out, columns)
 
 
-def _write_grid(images: torch.Tensor, path: Path) -> None:
-    columns = max(round(len(images) ** 0.5), 1)
+def load_data(
+    model: type[nn.Module] | nn.Module,
+    name: str,
+    split: str,
+    size: int | None,
+    channels: int | None,
+    device: torch.device,
+    paired: bool = False,
+) -> DataSet | Domains:
+    """Load a data set in the form that a family is trained on: domains for a translator, captions for text."""
+    if hasattr(model, "translate"):
+        return domains.load(name, size=size, split=split, paired=paired or model.paired, device=device)
+    images = data.load(name, size=size, split=split, channels=channels, device=device)
+    if getattr(model, "reads_captions", False):
+        if not isinstance(images, glyphs.Glyphs):
+            raise ValueError(f"--data must be glyphs for family {model.family!r}, which reads captions; got {name!r}")
+        return images.captioned()
+    return images
+
+
+def _run_data(
+    model: nn.Module, state: dict[str, Any], options: argparse.Namespace, split: str, device: torch.device
+) -> DataSet | Domains:
+    """Load the data of a run (or ``--data``) at the size and in the colours of its model."""
+    name = _data_name(model, state, options)
+    channels = None if options.data else model.shape[-3]
+    return load_data(model, name, split, model.shape[-1], channels, device, paired=True)
+
+
+def _data_name(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> str:
+    """Return ``--data``, or what the run was trained on; captions are on glyphs."""
+    return options.data or ("glyphs" if getattr(model, "reads_captions", False) else state["run"]["data"])
+
+
+def _labels(model: nn.Module, options: argparse.Namespace) -> Tensor | None:
+    """Return what ``--labels`` or ``--caption`` ask for, ``(n,)`` or ``(n, L)``, or None."""
+    if options.caption:
+        if not getattr(model, "reads_captions", False):
+            raise ValueError(f"--caption is for families that read captions; {model.family!r} does not")
+        return glyphs.tokens([options.caption], glyphs.VOCABULARY).expand(options.n, -1)
+    if options.labels is None:
+        return None
+    if "num_classes" not in model.settings or getattr(model, "reads_captions", False):
+        raise ValueError(f"--labels is for families that are conditioned on a class; {model.family!r} is not")
+    return torch.tensor(options.labels)[torch.arange(options.n) % len(options.labels)]
+
+
+def _extractor(
+    wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None, str]:
+    """Return functions to features and (or None) class probabilities, and what to call them."""
+    size, known = shape[-1], features.JUDGES.get((name, shape[-1]))
+    if wanted is None:
+        wanted = "judge" if len(shape) == 3 and known is not None and known.channels == shape[0] else "pixels"
+    if wanted == "inception":
+        network = inception.load(device)
+        return network.features, network.probabilities, "inception"
+    if wanted == "judge":
+        judge = features.judge(name, size, device)
+        return judge.features, judge.probabilities, f"judge of {name} at {size}x{size}"
+    pool = max(size // 16, 1)  # at most 16x16 values per channel
+    return partial(features.pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
+
+
+def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
+    columns = columns or max(round(len(images) ** 0.5), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_image(plot.image_grid(images, columns).float() / 255, path)
     print(f"{len(images)} images in {path}")
+
+
+def _first_line(thing: object) -> str:
+    return thing.__doc__.strip().splitlines()[0].rstrip(".")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; a value that is not a Python literal is a string."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,60 +298,63 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gan-course {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
+    one = commands.add_parser("list", help="show families of models, data sets and metrics")
+    one.set_defaults(command=show_list)
+
     one = commands.add_parser("train", help="train a model; run again, it resumes by itself")
     one.set_defaults(command=train)
     one.add_argument("family", help=f"family of models: {', '.join(models.FAMILIES)}")
-    one.add_argument(
-        "--data", required=True, metavar="NAME", help="digits, mnist, fashion-mnist, or a folder of images"
-    )
+    one.add_argument("--data", required=True, metavar="NAME", help=DATA_HELP)
     one.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
     one.add_argument("--steps", type=int, help="steps in all; a larger number extends a finished run")
-    one.add_argument("--size", type=int, help="image size in pixels (default: as the data are)")
-    one.add_argument("--batch", type=int, default=64, help="images per update (default: %(default)s)")
-    one.add_argument("--lr", type=float, help="learning rate of both networks (default: what suits the data)")
+    one.add_argument("--size", type=int, help="image size in pixels (default: what suits family and data)")
+    one.add_argument("--channels", type=int, help="1 for grey, 3 for colour (default: as the data are)")
+    one.add_argument("--batch", type=int, help="images per update (default: what suits family and data)")
+    one.add_argument("--lr", type=float, help="learning rate of all networks (default: what suits family and data)")
+    one.add_argument(
+        "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE",
+        help="any other setting of the family; may be given several times",
+    )  # fmt: skip
     one.add_argument(
         "--seed", type=int, default=0, help="seed of weights, data order and latents (default: %(default)s)"
     )
     one.add_argument(
-        "--snapshot-every",
-        type=int,
-        metavar="STEPS",
-        help="steps between sample grids (default: a twentieth)",
+        "--snapshot-every", type=int, metavar="STEPS", help="steps between sample grids (default: a twentieth)"
     )
     one.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=30,
-        metavar="S",
+        "--checkpoint-seconds", type=float, default=30, metavar="S",
         help="least time between checkpoints (default: %(default)s)",
-    )
+    )  # fmt: skip
 
-    one = commands.add_parser("sample", help="write a grid of samples of a run")
+    one = commands.add_parser("sample", help="write a grid of samples (or translations) of a run")
     one.set_defaults(command=sample)
     one.add_argument("run", type=Path, metavar="DIR", help="folder of the run")
     one.add_argument("--n", type=int, default=64, help="samples (default: %(default)s)")
+    one.add_argument("--labels", type=int, nargs="+", metavar="K", help="classes to draw, in turn (default: all)")
+    one.add_argument("--caption", metavar="TEXT", help="caption to draw, as 'a red A on a yellow background'")
     one.add_argument(
-        "--out",
-        type=Path,
-        default=Path("grid.png"),
-        metavar="FILE",
-        help="image to write (default: %(default)s)",
+        "--out", type=Path, default=Path("grid.png"), metavar="FILE", help="image to write (default: %(default)s)"
     )
-    one.add_argument("--seed", type=int, default=0, help="seed of the latents (default: %(default)s)")
 
     one = commands.add_parser("evaluate", help="measure samples of a run beside real images")
     one.set_defaults(command=evaluate)
     one.add_argument("run", type=Path, metavar="DIR", help="folder of the run")
-    one.add_argument("--data", metavar="NAME", help="data set (default: the one it was trained on)")
     one.add_argument("--n", type=int, default=2000, help="samples (default: %(default)s)")
-    one.add_argument("--seed", type=int, default=0, help="seed of the latents (default: %(default)s)")
+    one.add_argument(
+        "--features", choices=EXTRACTORS, help="space to measure in (default: a judge where there is one, else pixels)"
+    )
 
+    for name in ("sample", "evaluate"):
+        commands.choices[name].add_argument("--data", metavar="NAME", help="data set (default: that of the run)")
+        commands.choices[name].add_argument(
+            "--seed", type=int, default=0, help="seed of the latents (default: %(default)s)"
+        )
     for name in ("train", "sample", "evaluate"):
         commands.choices[name].add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
 
     one = commands.add_parser("data", help="fetch, verify and describe a data set")
     one.set_defaults(command=show_data)
-    one.add_argument("name", help="digits, mnist, fashion-mnist, or a folder of images")
+    one.add_argument("name", help=DATA_HELP)
     one.add_argument("--size", type=int, help="image size in pixels (default: as the data are)")
     one.add_argument("--out", type=Path, metavar="FILE", help="write a grid of 64 images here")
     return parser

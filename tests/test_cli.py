@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import checkpoint, cli
+from gan_course import checkpoint, cli, glyphs, metrics, models
 from gan_course.models.gan import RECIPES
 from gan_course.train import CHECKPOINT
 
@@ -42,8 +42,96 @@ def test_train_sample_evaluate(tmp_path, capsys):
     result = json.loads((out / "metrics.json").read_text())
     assert result["step"] == 40 and result["reference"] == 300
     assert result["generated"]["frechet"] > 20 * result["real"]["frechet"]  # hardly trained
-    assert result["real"]["classes"] == 10
+    assert result["real"]["classes"] == 10 and result["features"] == "judge of digits at 8x8"
     assert "generated" in capsys.readouterr().out
+
+
+#: For every family what makes it small and quick; the data are those of its first recipe.
+QUICK = {
+    "gan": ["--set", "width=16"],
+    "wgan": ["--set", "width=16"],
+    "wgan-gp": ["--set", "width=16"],
+    "dcgan": ["--set", "width=4"],
+    "sngan": ["--set", "width=4"],
+    "cgan": ["--set", "width=4"],
+    "acgan": ["--set", "width=4"],
+    "projection": ["--set", "width=4"],
+    "text": ["--set", "width=4"],
+    "pix2pix": ["--set", "width=4"],
+    "cyclegan": ["--set", "width=4", "--set", "blocks=1"],
+    "vae": ["--set", "width=16"],
+    "autoregressive": ["--set", "width=4", "--set", "layers=2"],
+}
+
+
+@pytest.mark.parametrize("family", models.FAMILIES)
+def test_every_family_trains_samples_and_evaluates(family, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(glyphs.SPLIT_SIZES, "train", 300)  # drawing 20,000 takes seconds
+    name, out = next(iter(models.recipes(family))), tmp_path / "run"
+    command = ["train", family, "--data", name, "--steps", 3, "--batch", 8, "--out", out, *QUICK[family]]
+    assert run(*command) == 0
+    assert f"{name}: " in capsys.readouterr().out
+    assert run(*command) == 0  # goes on with the run, which is done
+    assert "nothing to do" in capsys.readouterr().out
+
+    assert run("sample", out, "--n", 4, "--out", tmp_path / "grid.png") == 0
+    width, height = Image.open(tmp_path / "grid.png").size
+    side = checkpoint.load(out / CHECKPOINT)["settings"]["shape"][-1] + 1
+    both = hasattr(models.family(family), "translate")  # each image beside its translation
+    assert (width, height) == (1 + 2 * side, 1 + (4 if both else 2) * side)
+    assert run("evaluate", out, "--n", 40) == 0
+    result = json.loads((out / "metrics.json").read_text())
+    assert result["data"] == name and result["samples"] == 40 and result["step"] == 3
+    assert {"frechet", "kernel", "precision", "coverage"} <= set(result["generated"]) & set(result["real"])
+    assert result["generated"]["frechet"] > result["real"]["frechet"]
+    printed = capsys.readouterr().out
+    for extra in {
+        "vae": ["bits_per_pixel"],
+        "projection": ["class_accuracy", "inception_score"],
+        "pix2pix": ["error_to_truth"],
+        "text": ["ink_obeyed", "background_obeyed"],
+    }.get(family, []):
+        assert extra in result["generated"] and extra in printed
+
+
+def test_the_wanted_classes_and_captions(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(glyphs.SPLIT_SIZES, "train", 300)
+    plain, labelled, text, pairs = (tmp_path / name for name in ("gan", "cgan", "text", "pix2pix"))
+    for out, data in ((plain, "digits"), (labelled, "digits"), (text, "glyphs"), (pairs, "from-edges-digits")):
+        assert run("train", out.name, "--data", data, "--steps", 1, "--batch", 8, "--out", out, *QUICK[out.name]) == 0
+
+    def grid(*arguments) -> bytes:
+        assert run("sample", *arguments, "--n", 9, "--out", tmp_path / "grid.png") == 0
+        return (tmp_path / "grid.png").read_bytes()
+
+    assert grid(labelled, "--labels", 3) != grid(labelled, "--labels", 4) != grid(labelled)
+    assert grid(labelled, "--labels", *range(10)) == grid(labelled)
+    red, blue = (f"a {ink} A on a yellow background" for ink in ("red", "blue"))
+    assert grid(text, "--caption", red) != grid(text, "--caption", blue)
+    for arguments, message in [
+        ((plain, "--labels", 3), "--labels is for families that are conditioned on a class; 'gan' is not"),
+        ((labelled, "--labels", 10), "labels must lie in 0 to 9"),
+        ((labelled, "--caption", red), "--caption is for families that read captions; 'cgan' does not"),
+        ((text, "--labels", 3), "--labels is for families that are conditioned on a class; 'text' is not"),
+        ((text, "--caption", "a mauve A"), "mauve"),
+        ((pairs, "--labels", 3), "--labels and --caption are not for translators such as 'pix2pix'"),
+    ]:
+        assert message in errors(capsys, "sample", *arguments)
+
+
+def test_features_can_be_chosen(tmp_path, capsys):
+    assert run("train", "gan", *SMALL, "--steps", 3, "--out", tmp_path, "--set", "width=16") == 0
+    for wanted, called in (("pixels", "pixels"), ("judge", "judge of digits at 8x8")):
+        assert run("evaluate", tmp_path, "--n", 40, "--features", wanted) == 0
+        assert json.loads((tmp_path / "metrics.json").read_text())["features"] == called
+
+
+def test_list_names_everything_that_there_is(capsys):
+    assert run("list") == 0
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert set(models.FAMILIES) | set(metrics.METRICS) | {"digits", "glyphs", "mnist", "neon"} <= set(shown)
 
 
 def test_kill_9_then_the_same_command_ends_with_the_same_bits(tmp_path):
@@ -132,6 +220,10 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "lr_g must be positive, got -1.0" in errors(capsys, "train", "gan", *SMALL, "--lr", -1, "--out", new)
     assert "batch must be at least 1" in errors(capsys, "train", "gan", *SMALL, "--batch", 0, "--out", new)
     assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
+    assert "Did you mean 'width'?" in errors(capsys, "train", "gan", *SMALL, "--set", "widht=9", "--out", new)
+    assert "Did you mean 'neon'?" in errors(capsys, "train", "cyclegan", "--data", "noen-digits", "--out", new)
+    assert "name must be task-base" in errors(capsys, "train", "pix2pix", "--data", "digits", "--out", new)
+    assert "--data must be glyphs for family 'text'" in errors(capsys, "train", "text", *SMALL, "--out", new)
     assert "expected a folder of images" in errors(capsys, "train", "gan", "--data", "./none", "--out", new)
     assert not new.exists()
 

@@ -23,7 +23,7 @@ book: $(STAMP)  ## build the HTML book from the stored outputs
 test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/jupyter-book build . -W --keep-going --all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --cov=gan_course --cov-report=term:skip-covered --cov-fail-under=95
 	OMP_NUM_THREADS=1 GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
 	@echo "All tests passed."
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -72,8 +74,10 @@ def save(path: Path | str, state: dict[str, Any]) -> None:
     """Write ``state`` so that a crash at any moment leaves either the old file or the new one, whole.
 
     Raises:
-        CheckpointError: if a tensor is not finite; the old file stays.
+        CheckpointError: if a tensor is not finite, or something is there that :func:`load` would refuse; the old file
+            stays.
     """
+    state = _plain(state)
     for name, tensor in _tensors(state):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise CheckpointError(f"{name} holds values that are not finite: not saved, {path} stays as it was")
@@ -127,6 +131,21 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _optimizers(model: nn.Module) -> list[tuple[str, torch.optim.Optimizer]]:
     return [(name, value) for name, value in vars(model).items() if isinstance(value, torch.optim.Optimizer)]
+
+
+def _plain(value: Any, name: str = "state") -> Any:
+    """Return ``value`` with NumPy's numbers as Python's; all else that ``weights_only`` could not read is refused."""
+    if value is None or type(value) in (bool, int, float, str) or isinstance(value, Tensor | OrderedDict):
+        return value  # an OrderedDict is a module's state, which is tensors
+    if isinstance(value, dict):
+        return {key: _plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_plain(item, f"{name}[{i}]") for i, item in enumerate(value)]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, np.generic):
+        return value.item()
+    kind = type(value).__name__
+    raise CheckpointError(f"{name} is of type {kind}, not saved: a checkpoint holds numbers, text and tensors only")
 
 
 def _tensors(value: Any, name: str = "state") -> Iterator[tuple[str, Tensor]]:

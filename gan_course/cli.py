@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -63,9 +64,11 @@ def show_list(options: argparse.Namespace) -> None:
         print(f"  {name:15} {_first_line(task)}")
     for name, (a, b) in domains.GLYPH_TASKS.items():
         print(f"  {name:15} {', '.join(a.values())} to {', '.join(b.values())} (glyphs only)")
-    print("\nMetrics (gan-course evaluate RUN):")
-    for name, metric in metrics.METRICS.items():
-        print(f"  {name:15} {metric.description}{f'; {metric.better} is better' if metric.better else ''}")
+    for title, by_command in (("gan-course evaluate RUN", True), ("of points or modes: gan_course.metrics", False)):
+        print(f"\nMetrics ({title}):")
+        for name, metric in metrics.METRICS.items():
+            if (metric.needs != "points") == by_command:
+                print(f"  {name:15} {metric.description}{f'; {metric.better} is better' if metric.better else ''}")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -77,19 +80,26 @@ def train(options: argparse.Namespace) -> None:
     fitting |= {name: given for name in ("steps", "batch") if (given := getattr(options, name)) is not None}
     if fitting["steps"] < 1:
         raise ValueError(f"--steps must be at least 1, got {fitting['steps']}")
-    size = recipe.pop("size", None)
-    train_set = load_data(
-        models.family(options.family), options.data, "train", options.size or size, options.channels, device
-    )
+    usual_size = recipe.pop("size", None)
+    size = usual_size if options.size is None else options.size
+    train_set = load_data(models.family(options.family), options.data, "train", size, options.channels, device)
     torch.manual_seed(options.seed)
-    known = models.settings(options.family)
+    usual = inspect.signature(models.family(options.family)).parameters
+    known = [name for name in usual if name != "shape"]  # which the data have
     if options.lr is not None:
         recipe |= {name: options.lr for name in known if name in ("lr", "lr_g", "lr_d")}
     for name, value in options.set:
         if name not in known:
             raise unknown(f"setting of family {options.family!r}", name, known)
+        if isinstance(usual[name].default, bool) and not isinstance(value, bool):
+            raise ValueError(f"--set {name} must be true or false, got {value!r}")
         recipe[name] = value
-    model = models.build(options.family, train_set, **recipe).to(device)
+    try:
+        model = models.build(options.family, train_set, **recipe).to(device)
+    except TypeError as error:
+        if not options.set:
+            raise
+        raise ValueError(f"--set gives a value of the wrong type ({error})") from error
     if not saved.exists():
         print(f"{options.data}: {len(train_set):,} images of shape {train_set.shape}; new run in {options.out}")
     else:
@@ -110,12 +120,14 @@ def sample(options: argparse.Namespace) -> None:
     device = profiles.device(options.device)
     model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
     if hasattr(model, "translate"):
-        if options.labels or options.caption:
+        if options.labels is not None or options.caption is not None:
             raise ValueError(f"--labels and --caption are not for translators such as {model.family!r}")
         source = _run_data(model, state, options, "test", device).a.images(options.n)
         beside = torch.stack([source, model.translate(source)], 1).flatten(0, 1)
         _write_grid(beside, options.out, columns=2 * max(round((len(source) / 2) ** 0.5), 1))
         return
+    if options.data:
+        raise ValueError(f"--data is for translators, which need images; {model.family!r} does not")
     labels = _labels(model, options)
     samples = model.sample(
         options.n,
@@ -136,13 +148,19 @@ def evaluate(options: argparse.Namespace) -> None:
             f"--data {name} has images of shape {train_set.shape}, the run in {options.run} makes {tuple(model.shape)}"
         )
     extractor, probabilities, called = _extractor(options.features, name, model.shape, device)
+    count = min(options.n, len(train_set), *([len(test_set)] if isinstance(test_set, Domains) else []))
+    if min(count, len(test_set)) < 6:
+        raise ValueError(
+            f"--n must be at least 6, and so must the numbers of images in both splits, {len(train_set)} and"
+            f" {len(test_set)}; got {options.n}"
+        )
     if isinstance(test_set, Domains):  # loaded in pairs, so that b is the truth of a
-        real, reference = train_set.b.draw(options.n), test_set.b.images(options.n)
-        samples = model.translate(test_set.a.images(options.n))
+        real, reference = train_set.b.draw(count), test_set.b.images(count)
+        samples = model.translate(test_set.a.images(count))
         extra = {"error_to_truth": ((samples - reference).square().mean() / reference.var(0).mean()).item()}
     else:
-        real, reference = train_set.draw(options.n), test_set.draw(options.n)
-        samples, extra = _judged_samples(model, name, test_set, reference, probabilities, options)
+        real, reference = train_set.draw(count), test_set.draw(count)
+        samples, extra = _judged_samples(model, name, test_set, reference, probabilities, count, options.seed)
     rows = {
         "generated": {**metrics.evaluate(samples, reference, extractor, probabilities), **extra},
         "real": metrics.evaluate(real, reference, extractor, probabilities),
@@ -151,13 +169,16 @@ def evaluate(options: argparse.Namespace) -> None:
         "data": name, "step": state["step"], "samples": len(samples), "reference": len(reference),
         "features": called, "seed": options.seed, **rows,
     }  # fmt: skip
-    print(f"{name}, step {state['step']:,}: {len(samples):,} samples against {len(reference):,} test images")
+    path = options.run / "metrics.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(
+        f"{name}, step {state['step']:,}: {len(samples):,} generated and as many real training images, each against"
+        f" {len(reference):,} test images"
+    )
     print(f"features: {called}\n{'':16}  {'generated':>12}  {'real':>12}")
     for metric, value in rows["generated"].items():
         beside = f"{rows['real'][metric]:12.4g}" if metric in rows["real"] else ""
         print(f"{metric:16}  {value:12.4g}  {beside}".rstrip())
-    path = options.run / "metrics.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {path}")
 
 
@@ -167,23 +188,24 @@ def _judged_samples(
     test_set: DataSet,
     reference: Tensor,
     probabilities: Callable[[Tensor], Tensor] | None,
-    options: argparse.Namespace,
+    n: int,
+    seed: int,
 ) -> tuple[Tensor, dict[str, float]]:
     """Draw samples; return them with what only their family can be asked: is the condition obeyed, how many bits?"""
-    generator, device = torch.Generator().manual_seed(options.seed), reference.device
+    generator, device = torch.Generator().manual_seed(seed), reference.device
     if getattr(model, "reads_captions", False):
         drawn = data.load(name, size=model.shape[-1], split="test", device=device)  # what the captions are about
-        rows = torch.arange(options.n, device=device) % len(drawn)
-        samples = model.sample(options.n, labels=test_set.labels[rows], generator=generator)
+        rows = torch.arange(n, device=device) % len(drawn)
+        samples = model.sample(n, labels=test_set.labels[rows], generator=generator)
         found = glyphs.measured_colors(samples)
         obeyed = {f"{factor}_obeyed": found[factor] == drawn.factors[factor][rows] for factor in found}
-        return samples, {factor: right.double().mean().item() for factor, right in obeyed.items()}
-    samples = model.sample(options.n, generator=generator)
+        return samples, {factor: right.float().mean().item() for factor, right in obeyed.items()}
+    samples = model.sample(n, generator=generator)
     if hasattr(model, "bits_per_pixel"):
         return samples, {"bits_per_pixel": model.bits_per_pixel(reference).mean().item()}
     if probabilities and model.settings.get("num_classes") == len(test_set.classes or []):
-        wanted = models.common.cycled_labels(options.n, len(test_set.classes), device)
-        return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).double().mean().item()}
+        wanted = models.common.cycled_labels(n, len(test_set.classes), device)
+        return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).float().mean().item()}
     return samples, {}
 
 
@@ -216,7 +238,13 @@ def load_data(
 ) -> DataSet | Domains:
     """Load a data set in the form that a family is trained on: domains for a translator, captions for text."""
     if hasattr(model, "translate"):
+        if channels not in (None, 3):
+            raise ValueError(
+                f"--channels must be 3 for family {model.family!r}, which translates colours; got {channels}"
+            )
         return domains.load(name, size=size, split=split, paired=paired or model.paired, device=device)
+    if domains.is_task(name) and not Path(name).is_dir():
+        raise ValueError(f"--data {name!r} is a task for translators; family {model.family!r} needs a data set")
     images = data.load(name, size=size, split=split, channels=channels, device=device)
     if getattr(model, "reads_captions", False):
         if not isinstance(images, glyphs.Glyphs):
@@ -241,10 +269,13 @@ def _data_name(model: nn.Module, state: dict[str, Any], options: argparse.Namesp
 
 def _labels(model: nn.Module, options: argparse.Namespace) -> Tensor | None:
     """Return what ``--labels`` or ``--caption`` ask for, ``(n,)`` or ``(n, L)``, or None."""
-    if options.caption:
+    if options.caption is not None:
         if not getattr(model, "reads_captions", False):
             raise ValueError(f"--caption is for families that read captions; {model.family!r} does not")
-        return glyphs.tokens([options.caption], glyphs.VOCABULARY).expand(options.n, -1)
+        words = glyphs.tokens([options.caption], glyphs.VOCABULARY)
+        if not words.any() or options.labels is not None:
+            raise ValueError("--caption must have words, and no --labels beside it")
+        return words.expand(options.n, -1)
     if options.labels is None:
         return None
     if "num_classes" not in model.settings or getattr(model, "reads_captions", False):
@@ -272,7 +303,10 @@ def _extractor(
 def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
     columns = columns or max(round(len(images) ** 0.5), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(plot.image_grid(images, columns).float() / 255, path)
+    try:
+        save_image(plot.image_grid(images, columns).float() / 255, path)
+    except ValueError as error:  # from Pillow, which goes by the name
+        raise ValueError(f"--out must be the name of an image file, such as grid.png; got {path} ({error})") from error
     print(f"{len(images)} images in {path}")
 
 
@@ -285,6 +319,8 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    if value.lower() in ("true", "false", "none"):
+        value = value.capitalize()
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -339,13 +375,18 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("evaluate", help="measure samples of a run beside real images")
     one.set_defaults(command=evaluate)
     one.add_argument("run", type=Path, metavar="DIR", help="folder of the run")
-    one.add_argument("--n", type=int, default=2000, help="samples (default: %(default)s)")
+    one.add_argument(
+        "--n",
+        type=int,
+        default=2000,
+        help="samples; at most as many as there are training images (default: %(default)s)",
+    )
     one.add_argument(
         "--features", choices=EXTRACTORS, help="space to measure in (default: a judge where there is one, else pixels)"
     )
 
-    for name in ("sample", "evaluate"):
-        commands.choices[name].add_argument("--data", metavar="NAME", help="data set (default: that of the run)")
+    for name, whose in (("sample", "images to translate"), ("evaluate", "data set")):
+        commands.choices[name].add_argument("--data", metavar="NAME", help=f"{whose} (default: that of the run)")
         commands.choices[name].add_argument(
             "--seed", type=int, default=0, help="seed of the latents (default: %(default)s)"
         )

@@ -325,7 +325,7 @@ def load(
         return _folder(Path(text).expanduser(), split, size, channels, limit, device)
     else:
         raise unknown("data set", text, [EMBEDDED, "glyphs", *IDX])
-    x = _resize(x[:limit].to(device), size)  # (N, 1, size, size)
+    x = _resize(x[:limit], size).to(device)  # (N, 1, size, size), the same on every device
     if channels == 3:
         x = x.expand(-1, 3, -1, -1)
     return DataSet(x, labels[:limit], name=text, classes=classes)

@@ -133,12 +133,14 @@ def load(
     task, dash, base = text.removeprefix("from-").partition("-")
     if not dash or not base:
         known = ", ".join([*TASKS, *GLYPH_TASKS])
-        raise ValueError(f"name must be task-base or from-task-base, with task one of {known}; got {text!r}")
+        raise ValueError(
+            f"name must be task-base or from-task-base, such as 'neon-digits', with task one of {known}; got {text!r}"
+        )
     if task in GLYPH_TASKS and base == "glyphs":
         original, changed = _glyphs(task, size, split, paired, limit)
     else:
         _check_task(task, base)
-        whole = data.load(base, size=size, split=split, channels=3, device=device, limit=limit)
+        whole = data.load(base, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
         _check_least(text, len(whole), paired)
         original = whole if paired else _every_second(whole, 0)
         changed = partners(whole if paired else _every_second(whole, 1), task)
@@ -152,9 +154,9 @@ def _glyphs(task: str, size: int | None, split: str, paired: bool, limit: int | 
     n = glyphs.SPLIT_SIZES[split] if limit is None else limit
     _check_least(f"{task}-glyphs", n, paired)
     a, b = GLYPH_TASKS[task]
-    faces = {"family": glyphs.COMPLETE_FAMILIES}
+    faces, size = {"family": glyphs.COMPLETE_FAMILIES}, 32 if size is None else size
     both = glyphs.domains(
-        n if paired else n // 2, glyphs.SPLIT_SEEDS[split], size or 32, a=a, b=b, paired=paired, fixed=faces
+        n if paired else n // 2, glyphs.SPLIT_SEEDS[split], size, a=a, b=b, paired=paired, fixed=faces
     )
     return both.a, both.b
 

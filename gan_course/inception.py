@@ -27,7 +27,7 @@ FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 BYTES = 95_628_359
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-INSTEAD = "or use another extractor: features.judge(...).features or features.pixels"
+INSTEAD = "or use another extractor: features.judge(...).features or features.pixels (--features judge or pixels)"
 
 
 class Inception:
@@ -82,17 +82,19 @@ def load(device: str | torch.device = "cpu", weights: str | Path | None = None) 
         DataError: torch-fidelity is not installed; or the weights are damaged, or missing and cannot be downloaded:
             says where to put the file by hand, and what would do instead.
     """
+    try:
+        import torch_fidelity.feature_extractor_inceptionv3  # noqa: F401  (before 96 MB are fetched in vain)
+    except ImportError as error:
+        raise DataError(
+            f"torch-fidelity cannot be imported ({error}); pip install torch-fidelity, {INSTEAD}"
+        ) from error
     return _load(str(torch.device(device)), str(_published() if weights is None else weights))
 
 
 @functools.lru_cache(maxsize=2)
 def _load(device: str, weights: str) -> Inception:
-    try:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError as error:
-        raise DataError(
-            f"torch-fidelity cannot be imported ({error}); pip install torch-fidelity, {INSTEAD}"
-        ) from error
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
     try:
         # torch-fidelity unpickles whatever is in the file; this first look refuses code.
         torch.load(weights, map_location="cpu", weights_only=True)
@@ -122,7 +124,8 @@ def _published() -> Path:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"cannot download the Inception weights from {URL} ({reason}); put the file ({BYTES} bytes, sha256"
-            f" {SHA256}) by hand at {' or '.join(map(str, places))}, {INSTEAD}"
+            f" {SHA256}) by hand at {' or '.join(map(str, places))}, or set GAN_COURSE_CACHE to a folder that can be"
+            f" written, {INSTEAD}"
         ) from error
     return cached
 

@@ -250,3 +250,16 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` to the same shape."""
         return x + self.layers(x)
+
+
+def initialize(network: nn.Module, std: float = 0.02) -> None:
+    """Draw all weights of linear and convolutional layers from N(0, std^2) and set biases to 0.
+
+    Radford et al. (2016), section 4; Isola et al. (2017), appendix 6.2. The gains of batch norm are drawn around 1, as
+    in the authors' code: around 0 they would switch their layers off.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

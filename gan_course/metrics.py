@@ -282,7 +282,7 @@ def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, flo
     """Count the modes of a mixture that samples reach.
 
     A sample is of high quality if it lies within three standard deviations of its nearest centre; a mode is covered
-    if at least one sample of high quality is nearest to it (Lin et al., 2018, section 4.1).
+    if at least one sample of high quality is nearest to it (Lin et al., 2018).
 
     Args:
         points: ``(n, dim)``.
@@ -311,7 +311,7 @@ def reverse_kl(shares: Tensor, weights: Tensor) -> float:
 
     .. math:: \mathrm{KL}(p \,\|\, q) = \sum_i p_i \log (p_i / q_i), \qquad 0 \log 0 = 0,
 
-    called reverse because the samples come first (Lin et al., 2018, section 4.1). A mode that is lost costs only what
+    called reverse because the samples come first (Lin et al., 2018). A mode that is lost costs only what
     the others have too much: with one of K equal modes left it is log K. The shares of n perfect samples of K
     modes give (K - 1) / (2 n) on average, where n is much larger than K.
 

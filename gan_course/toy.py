@@ -15,7 +15,7 @@ from gan_course.losses import critic_wasserstein
 
 
 class GaussianMixture:
-    """A mixture of isotropic Gaussians with known density.
+    """A mixture of isotropic Gaussians with known density; all of it is computed on the CPU.
 
     Args:
         means: ``(modes, dim)``.
@@ -124,12 +124,12 @@ def estimate_wasserstein(
     r"""Train ``critic`` to tell two samples apart; return :math:`E_p[f] - E_q[f]`, an estimate of their distance.
 
     By Kantorovich and Rubinstein :math:`W_1(p, q)` is the maximum over all 1-Lipschitz f; Arjovsky et al. (2017),
-    equation 2. So the estimate is never above the exact distance between the two samples (but for rounding), and
-    falls short of it by what training has not found. Each step uses all samples; the learning rate falls linearly to
-    1 % of ``lr``.
+    equation 2. So the estimate is never above the exact distance between the two samples (but for rounding and what the
+    power iterations leave), and falls short of it by what training has not found. Each step uses all samples; the
+    learning rate falls linearly to 1 % of ``lr``.
 
     Args:
-        critic: trained in place, and 1-Lipschitz to numerical precision when this returns.
+        critic: trained in place, and 1-Lipschitz to the precision of 200 power iterations when this returns.
         p_samples, q_samples: ``(n, dim)`` and ``(m, dim)``, at least one each, finite; converted to the critic's type.
         steps: updates of the critic.
         lr: Adam's learning rate.

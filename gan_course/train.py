@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from gan_course import checkpoint
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
+from gan_course.models import common
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -101,7 +102,8 @@ def fit(
         progress: whether to show a progress bar (in a notebook or terminal) and a last line with the totals.
 
     Raises:
-        ValueError: if an argument is out of range or the data do not have the model's shape.
+        ValueError: if an argument is out of range, or the data do not have the model's shape, have labels that it does
+            not know, or are unpaired where it learns from pairs.
         CheckpointError: if the run in ``out`` is damaged or was made with other settings.
         FloatingPointError: if a loss is not finite; the last checkpoint stays.
     """
@@ -111,6 +113,7 @@ def fit(
         ("log_every", log_every),
         ("snapshot_size", snapshot_size),
     ):
+        common.check_whole(**{name: value})
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if snapshot_every is not None and snapshot_every < 1:
@@ -121,6 +124,11 @@ def fit(
         raise ValueError(
             f"data {data.name!r} has samples of shape {tuple(data.shape)}, the model wants {tuple(model.shape)}"
         )
+    if getattr(model, "paired", False) and not data.paired:
+        raise ValueError(f"data {data.name!r} must be paired for a model of family {model.family!r}, got unpaired")
+    labels = getattr(data, "labels", None)
+    if hasattr(model, "num_classes") and labels is not None:  # `step` looks at their range on the CPU only
+        common.check_labels(labels.cpu(), labels.shape, model.num_classes)
 
     device = next(model.parameters()).device
     data = data.to(device)
@@ -130,12 +138,11 @@ def fit(
     history, pending = History(), []
     start = 0
     saved = Path(out) / CHECKPOINT if out is not None else None
+    torch.manual_seed(seed)
     if saved is not None and saved.exists():
         if not resume:
             raise CheckpointError(f"{saved} is there already; resume it, or choose another folder")
         start, history, pending = _resume(saved, model, run)
-    else:
-        torch.manual_seed(seed)
     if saved is not None:
         _rewrite_log(saved.with_name(LOG), history)
 
@@ -169,7 +176,7 @@ def fit(
     model.train()
     if start == 0:
         snapshot(0)
-    with _bar(steps, start, progress) as bar, _interruption() as interrupted:
+    with _bar(steps, start, progress) as bar, _interruption() as interrupted, _decay_undone(model, decay_from):
         shown, shown_at = start, time.perf_counter()
         for step in range(start + 1, steps + 1):
             if decay_from is not None and step > decay_from:
@@ -191,8 +198,6 @@ def fit(
                 last_save = time.perf_counter()
             if interrupted:
                 raise KeyboardInterrupt(f"stopped after step {step}" + ("" if saved is None else f"; saved in {saved}"))
-    if decay_from is not None:
-        _scale_learning_rates(model, 1.0)  # so that the next run with this model starts as it should
     if progress:
         _report(history, start, steps, batch, device)
     return history
@@ -203,6 +208,16 @@ def _scale_learning_rates(model: nn.Module, factor: float) -> None:
         if isinstance(optimizer, torch.optim.Optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = factor * optimizer.defaults["lr"]
+
+
+@contextmanager
+def _decay_undone(model: nn.Module, decay_from: int | None) -> Iterator[None]:
+    """However the run ends, the next one with this model starts with its full learning rates."""
+    try:
+        yield
+    finally:
+        if decay_from is not None:
+            _scale_learning_rates(model, 1.0)
 
 
 def _batches(data: DataSet | Domains, seed: int, step: int, n_critic: int, batch: int) -> tuple[Tensor, Tensor | None]:
@@ -234,6 +249,11 @@ def _row(step: int, pending: list[dict[str, Tensor]], seconds: float) -> dict[st
 
 def _resume(path: Path, model: nn.Module, run: dict[str, Any]) -> tuple[int, History, list[dict[str, Tensor]]]:
     state = checkpoint.load(path, next(model.parameters()).device)
+    if "run" not in state:
+        raise CheckpointError(f"{path} holds a model without the run it comes from; choose another folder")
+    if state["family"] != model.family:
+        families = f"family {state['family']!r}, the model is of {model.family!r}"
+        raise CheckpointError(f"{path} is a run of {families}; choose another folder")
     if differing := checkpoint.differences(state["run"] | state["settings"], run | model.settings):
         raise CheckpointError(f"{path} is a run with other settings: {differing}; keep them, or choose another folder")
     checkpoint.restore(model, state)
@@ -280,6 +300,8 @@ def _report(history: History, start: int, steps: int, batch: int, device: torch.
 def _interruption() -> Iterator[list[int]]:
     """Turn Ctrl-C into a request that the loop meets between two steps, where the state is whole.
 
+    A second one stops at once; the last checkpoint stays.
+
     Yields:
         A list, empty until a signal came.
     """
@@ -287,7 +309,13 @@ def _interruption() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield received
         return
-    previous = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+
+    def receive(number: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt("stopped within a step; the last checkpoint stays")
+        received.append(number)
+
+    previous = signal.signal(signal.SIGINT, receive)
     try:
         yield received
     finally:

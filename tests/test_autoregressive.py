@@ -234,6 +234,7 @@ def test_average_follows_and_is_what_is_measured():
     [
         ({"shape": (3, 8, 8)}, r"shape must be \(1, H, W\), for this model draws grey images only, got \(3, 8, 8\)"),
         ({"shape": (12,)}, r"shape must be \(C, H, W\)"),
+        ({"levels": 4.5}, "levels must be a whole number, got 4.5"),
         ({"levels": 1}, r"levels must lie in \[2, inf\), got 1"),
         ({"layers": 0}, "layers must be positive, got 0"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),

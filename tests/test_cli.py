@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import checkpoint, cli, glyphs, metrics, models
+from gan_course import checkpoint, cli, features, glyphs, metrics, models
 from gan_course.models.gan import RECIPES
 from gan_course.train import CHECKPOINT
 
@@ -116,7 +116,11 @@ def test_the_wanted_classes_and_captions(tmp_path, capsys, monkeypatch):
         ((labelled, "--caption", red), "--caption is for families that read captions; 'cgan' does not"),
         ((text, "--labels", 3), "--labels is for families that are conditioned on a class; 'text' is not"),
         ((text, "--caption", "a mauve A"), "mauve"),
+        ((text, "--caption", ""), "--caption must have words, and no --labels beside it"),
+        ((text, "--caption", red, "--labels", 3), "--caption must have words, and no --labels beside it"),
         ((pairs, "--labels", 3), "--labels and --caption are not for translators such as 'pix2pix'"),
+        ((plain, "--data", "mnist"), "--data is for translators, which need images; 'gan' does not"),
+        ((plain, "--out", tmp_path / "grid"), "--out must be the name of an image file, such as grid.png"),
     ]:
         assert message in errors(capsys, "sample", *arguments)
 
@@ -126,6 +130,13 @@ def test_features_can_be_chosen(tmp_path, capsys):
     for wanted, called in (("pixels", "pixels"), ("judge", "judge of digits at 8x8")):
         assert run("evaluate", tmp_path, "--n", 40, "--features", wanted) == 0
         assert json.loads((tmp_path / "metrics.json").read_text())["features"] == called
+
+
+def test_false_is_false(tmp_path):
+    for text in ("false", "False"):
+        out = tmp_path / text
+        assert run("train", "gan", *SMALL, "--steps", 1, "--out", out, "--set", f"batch_norm={text}") == 0
+        assert checkpoint.load(out / CHECKPOINT)["settings"]["batch_norm"] is False
 
 
 def test_list_names_everything_that_there_is(capsys):
@@ -222,6 +233,19 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
     assert "Did you mean 'width'?" in errors(capsys, "train", "gan", *SMALL, "--set", "widht=9", "--out", new)
     assert "Did you mean 'neon'?" in errors(capsys, "train", "cyclegan", "--data", "noen-digits", "--out", new)
+    assert "is a task for translators; family 'gan'" in errors(
+        capsys, "train", "gan", "--data", "neon-digits", "--out", new
+    )
+    assert "size: got 0" in errors(capsys, "train", "gan", *SMALL, "--size", 0, "--out", new)
+    assert "size: got 0" in errors(capsys, "train", "cyclegan", "--data", "bold-glyphs", "--size", 0, "--out", new)
+    for wrong, message in (
+        ("loss=[1]", "--set gives a value of the wrong type"),
+        ("shape=3", "unknown setting of family 'gan' 'shape'"),
+        ("batch_norm=no", "--set batch_norm must be true or false, got 'no'"),
+    ):
+        assert message in errors(capsys, "train", "gan", *SMALL, "--set", wrong, "--out", new)
+    grey = ["--data", "neon-digits", "--channels", 1]
+    assert "--channels must be 3 for family 'cyclegan'" in errors(capsys, "train", "cyclegan", *grey, "--out", new)
     assert "name must be task-base" in errors(capsys, "train", "pix2pix", "--data", "digits", "--out", new)
     assert "--data must be glyphs for family 'text'" in errors(capsys, "train", "text", *SMALL, "--out", new)
     assert "expected a folder of images" in errors(capsys, "train", "gan", "--data", "./none", "--out", new)
@@ -235,6 +259,7 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert f"lr_g was {RECIPES['digits']['lr_g']}, now 0.1" in line
     assert (trained / CHECKPOINT).read_bytes() == before
 
+    assert "--n must be at least 6" in errors(capsys, "evaluate", trained, "--n", 5)
     grey = images(tmp_path / "grey", colour=False)
     assert "has no subfolder test/" in errors(capsys, "evaluate", trained, "--data", grey)
 
@@ -278,6 +303,15 @@ def test_show_data(tmp_path, capsys):
     assert "digits train: 1,297 images of shape (1, 8, 8), images per class [" in out
     assert "digits test: 500 images" in out
     assert Image.open(tmp_path / "grid.png").size == (73, 73)
+
+
+def test_generated_and_real_images_are_measured_in_the_same_number(trained, capsys):
+    assert run("evaluate", trained) == 0
+    result = json.loads((trained / "metrics.json").read_text())
+    assert (result["samples"], result["reference"]) == (1297, 500)  # of 2,000 wanted, all that the splits have
+    floor = features.JUDGES["digits", 8].floor
+    assert result["real"]["frechet"] == pytest.approx(floor, abs=0.01)
+    assert "1,297 generated and as many real training images" in capsys.readouterr().out
 
 
 def test_help_and_usage(capsys):

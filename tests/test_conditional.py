@@ -247,6 +247,7 @@ def test_bad_labels_are_refused(model):
         (torch.tensor([-1, 0]), "labels must lie in 0 to 2, got values from -1 to 0"),
         (torch.tensor([0.0, 1.0]), "labels must be whole numbers, got torch.float32"),
         (torch.tensor([0]), r"labels must have shape \(2,\), got \(1,\)"),
+        ([0, 1], "labels must be a tensor of whole numbers, got list"),
     ]:
         with pytest.raises(ValueError, match=message):
             gan.sample(2, bad)
@@ -254,6 +255,8 @@ def test_bad_labels_are_refused(model):
             gan.decode(gan.latents(2), bad)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         gan.sample(0)
+    with pytest.raises(ValueError, match=r"z must have shape \(n, 4\), got \(2, 5\)"):
+        gan.decode(torch.zeros(2, 5), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="at least 2 samples per batch"):
         gan.step(real[:, :1], labels[:, :1])
     assert gan.step(real, labels.int())["loss_d"].isfinite()
@@ -264,6 +267,7 @@ def test_bad_labels_are_refused(model):
     [
         ({"shape": (8,)}, r"shape must be \(C, H, W\)"),
         ({"num_classes": 0}, "num_classes must be positive, got 0"),
+        ({"latent_dim": 4.0}, "latent_dim must be a whole number, got 4.0"),
         ({"lr_d": float("nan")}, "lr_d must be positive, got nan"),
         ({"beta1": 1.0}, r"beta1 must lie in \[0, 1\), got 1.0"),
         ({"ema_decay": 1.0}, r"decay must lie in \[0, 1\)"),

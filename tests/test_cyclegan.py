@@ -231,6 +231,7 @@ def test_translate_goes_both_ways_without_a_trace():
         ({"norm": "none"}, "unknown norm of residual blocks 'none'; known: instance, batch"),
         ({"cycle": -1.0}, r"cycle must lie in \[0, inf\), got -1.0"),
         ({"identity": float("nan")}, r"identity must lie in \[0, inf\), got nan"),
+        ({"pool": 0.5}, "pool must be a whole number, got 0.5"),
         ({"pool": -1}, r"pool must lie in \[0, inf\), got -1"),
         ({"blocks": -1}, "blocks must lie in"),
         ({"lr_d": 0.0}, "lr_d must be positive"),
@@ -243,6 +244,8 @@ def test_bad_settings_are_refused(settings, message):
 
 def test_bad_input_is_refused():
     model = small()
+    with pytest.raises(ValueError, match="real must hold 1 batch per step, got 2"):
+        model.step(images().repeat(2, 1, 1, 1, 1, 1))
     with pytest.raises(ValueError, match="unknown direction 'ac'; known: ab, ba"):
         model.translate(images()[0, :, 0], "ac")
     with pytest.raises(ValueError, match=r"x must have shape \(n, 3, 16, 16\)"):

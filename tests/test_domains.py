@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from gan_course import data, domains
-from gan_course.data import DataSet
+from gan_course.data import DataSet, Domains
 from gan_course.features import judge
 
 
@@ -150,3 +150,33 @@ def test_images_that_a_task_cannot_take_are_refused():
         domains.partners(data.load("digits", limit=3), "neon")
     with pytest.raises(ValueError, match="unknown task 'flip'"):
         domains.partners(images(), "flip")
+
+
+def test_paired_items_come_together_and_unpaired_ones_by_chance():
+    x = images(200, 4)
+    index = {bytes(item.numpy()): i for i, item in enumerate(x.images())}
+
+    def read(paired: bool, seed: int = 0) -> torch.Tensor:
+        items, labels = Domains(x, x, paired=paired, name="twice").take(seed, 0, 400)
+        assert items.shape == (400, 2, 3, 4, 4) and labels is None
+        return torch.tensor([[index[bytes(side.numpy())] for side in item] for item in items])
+
+    pairs, apart = read(True), read(False)
+    assert torch.equal(pairs[:, 0], pairs[:, 1])
+    for rows in (pairs, apart):  # each domain is read once in every epoch
+        assert all(sorted(side.tolist()) == list(range(200)) for epoch in rows.split(200) for side in epoch.T)
+    assert (apart[:, 0] == apart[:, 1]).sum() < 10  # two by chance
+    first, second = (dict(epoch.tolist()) for epoch in apart.split(200))
+    assert sum(first[i] == second[i] for i in first) < 8  # one by chance: no company stays together
+    assert torch.equal(read(False), apart) and not torch.equal(read(False, 1), apart)
+
+
+def test_domains_that_do_not_fit_are_refused():
+    a = images(4, 8)
+    with pytest.raises(ValueError, match=r"b: got items of shape \(3, 9, 9\), expected \(3, 8, 8\) as in a"):
+        Domains(a, images(4, 9), paired=False, name="x")
+    with pytest.raises(ValueError, match="b: got 5 items, expected 4 as in a, for the sets are paired"):
+        Domains(a, images(5, 8), paired=True, name="x")
+    apart = Domains(a, images(5, 8), paired=False, name="x")
+    assert len(apart) == 5 and len(apart.images()) == 4 and "unpaired" in repr(apart)
+    assert torch.equal(apart.to("cpu").images(2), apart.images(2))

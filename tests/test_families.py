@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course import checkpoint, models
 from gan_course.data import DataSet, Domains
@@ -93,7 +94,8 @@ def test_settings_rebuild_the_model(name):
     again = type(model)(**model.settings)
     again.load_state_dict(model.state_dict())
     assert again.settings == model.settings and again.shape == model.shape == noise(name).shape
-    assert type(model)(shape=list(model.shape), **{k: v for k, v in model.settings.items() if k != "shape"})
+    from_list = type(model)(**{**model.settings, "shape": list(model.shape)})
+    assert from_list.settings == model.settings and from_list.shape == model.shape
 
 
 @every_family
@@ -136,23 +138,29 @@ def test_samples(name):
 
 
 @every_family
-def test_interrupted_and_resumed_run_ends_with_the_same_bits(name, tmp_path):
+@pytest.mark.parametrize("end", ["interrupted", "crashed"])
+def test_stopped_and_resumed_run_ends_with_the_same_bits(name, end, tmp_path):
+    """Ctrl-C saves the fifth step; a crash leaves the checkpoint of the third, and the run goes on from there."""
     model = build(name)
     settings = {"batch": BATCH, "log_every": 3, "snapshot_every": 3, "snapshot_size": 4, "progress": False}
+    settings["checkpoint_seconds"] = 0
 
-    class Interrupted(type(model)):
+    class Stopped(type(model)):
         def step(self, real, labels=None):
             logs = super().step(real, labels)
             self.done = getattr(self, "done", 0) + 1
+            if self.done == 5 and end == "crashed":
+                raise RuntimeError("out of memory")
             if self.done == 5:
                 os.kill(os.getpid(), signal.SIGINT)
             return logs
 
     torch.manual_seed(0)
-    interrupted = Interrupted(**SMALL[name])
+    stopped = Stopped(**SMALL[name])
     expected = fit(model, noise(name), STEPS, out=tmp_path / "whole", **settings)
-    with pytest.raises(KeyboardInterrupt, match="stopped after step 5"):
-        fit(interrupted, noise(name), STEPS, out=tmp_path / "parts", **settings)
+    with pytest.raises((KeyboardInterrupt, RuntimeError), match="stopped after step 5|out of memory"):
+        fit(stopped, noise(name), STEPS, out=tmp_path / "parts", **settings)
+    assert checkpoint.load(tmp_path / "parts" / CHECKPOINT)["step"] == (3 if end == "crashed" else 5)
     resumed = build(name)
     with torch.no_grad():  # all that the run knows must come from the file
         for p in resumed.parameters():
@@ -173,6 +181,33 @@ def test_checkpoint_of_another_family_is_refused(name, tmp_path):
     checkpoint.save(path, checkpoint.capture(build(other)))
     with pytest.raises(CheckpointError, match=f"the checkpoint is of family '{other}', the model of '{name}'"):
         checkpoint.restore(build(name), checkpoint.load(path))
+    fit(build(other), noise(other), 1, batch=BATCH, out=tmp_path / "run", progress=False)
+    before = (tmp_path / "run" / CHECKPOINT).read_bytes()
+    with pytest.raises(CheckpointError, match=f"is a run of family '{other}', the model is of '{name}'; choose"):
+        fit(build(name), noise(name), 2, batch=BATCH, out=tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / CHECKPOINT).read_bytes() == before
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuse what fetches a value from the device: each would stop the host until the device is done."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket._qualified_op_name
+        assert name not in {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal"}, name
+        return function(*args, **(kwargs or {}))
+
+
+@every_family
+def test_a_step_never_waits_for_the_device(name, monkeypatch):
+    monkeypatch.setattr(models.common, "check_real", lambda *args, **kwargs: None)  # values on the CPU only, and free
+    monkeypatch.setattr(models.common, "check_labels", lambda labels, *args: labels)
+    monkeypatch.setattr(models.conditional, "one_hot", lambda labels, n: torch.eye(n)[labels])  # torch's, too
+    model = build(name)
+    real, labels = batch(model, name)
+    with NoWaiting():
+        model.step(real, labels)
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
+        real.sum().item()
 
 
 @every_family
@@ -206,6 +241,8 @@ def test_wrong_input_is_refused(name):
     for wrong in (real[0], real[..., :-1], real[:, :0]):
         with pytest.raises(ValueError, match=r"real must have shape \(n_critic, B, .*\), got \("):
             model.step(wrong, labels)
+    with pytest.raises(ValueError, match=r"real must hold images in \[-1, 1\], got values from [01] to 25[0-5]"):
+        model.step(((real + 1) * 127.5).round(), labels)
     for value in (float("nan"), float("inf")):
         broken = real.clone()
         broken[0, 1, 0, 0, 0] = value
@@ -267,3 +304,16 @@ def test_step_and_samples_on_a_gpu(name):
         assert model.translate(noise(name).a.images(3).cuda()).is_cuda
     else:
         assert model.sample(3, generator=torch.Generator().manual_seed(1)).is_cuda
+
+
+@pytest.mark.gpu
+@every_family
+def test_a_run_on_a_gpu_goes_on_there_and_is_read_on_the_cpu(name, tmp_path):
+    settings = {"batch": BATCH, "snapshot_every": 2, "snapshot_size": 4, "out": tmp_path, "progress": False}
+    fit(build(name).cuda(), noise(name), 2, **settings)
+    model = build(name).cuda()
+    history = fit(model, noise(name), 4, **settings)
+    assert history["step"] == [2, 4] and list(history.snapshots) == [0, 2, 4]
+    loaded, _ = checkpoint.load_model(tmp_path / CHECKPOINT)
+    assert output(loaded, name).device.type == "cpu"
+    assert all(torch.equal(v, model.state_dict()[k].cpu()) for k, v in loaded.state_dict().items())

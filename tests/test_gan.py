@@ -228,6 +228,11 @@ def test_sample_depends_on_its_generator_alone():
     [
         ({"shape": (28, 28)}, r"shape must be \(C, H, W\) or \(dim,\)"),
         ({"latent_dim": 0}, "latent_dim must be positive, got 0"),
+        ({"shape": 28}, r"shape must be .*got 28"),
+        ({"width": 8.5}, "width must be a whole number, got 8.5"),
+        ({"pack": "2"}, "pack must be a whole number, got '2'"),
+        ({"lr_g": "0.1"}, "lr_g must be positive, got '0.1'"),
+        ({"dropout": None}, r"dropout must lie in \[0, 1\), got None"),
         ({"lr_d": -1.0}, "lr_d must be positive, got -1.0"),
         ({"lr_g": float("nan")}, "lr_g must be positive, got nan"),
         ({"pack": 0}, "pack must be positive"),
@@ -252,6 +257,10 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least 2 samples per batch where there is batch norm, got 1"):
         gan.step(real(batch=1))
     assert small(batch_norm=False).step(real(batch=1))["loss_d"].isfinite()
+    with pytest.raises(ValueError, match="real must be of a floating-point type, images in .* got torch.uint8"):
+        gan.step(torch.zeros(1, 5, 1, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"z must have shape \(n, 3\), got \(2, 4\)"):
+        gan.decode(torch.zeros(2, 4))
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         gan.sample(0)
     with pytest.raises(ValueError, match="unknown family 'gam'.*Did you mean 'gan'"):
@@ -282,5 +291,5 @@ def test_step_runs_on_a_gpu_and_agrees_with_the_cpu():
     torch.testing.assert_close(gpu.discriminator(x[0].cuda()).cpu(), cpu.discriminator(x[0]), rtol=1e-4, atol=1e-5)
     logs = gpu.step(x.cuda())
     assert all(value.is_cuda and value.isfinite() for value in logs.values())
-    seeded = [model.sample(4, generator=torch.Generator().manual_seed(3)).shape for model in (cpu, gpu)]
-    assert seeded[0] == seeded[1]
+    seeded = [model.latents(4, torch.Generator().manual_seed(3)) for model in (cpu, gpu)]
+    assert torch.equal(seeded[0], seeded[1].cpu())

@@ -170,8 +170,9 @@ def test_weights_that_cannot_be_read(tmp_path, what):
 def test_without_the_package(monkeypatch, weights):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     inception._load.cache_clear()
-    with pytest.raises(DataError, match="pip install torch-fidelity, or use another extractor"):
-        inception.load(weights=weights)
+    for given in (weights, None):  # before anything is downloaded
+        with pytest.raises(DataError, match="pip install torch-fidelity, or use another extractor"):
+            inception.load(weights=given)
 
 
 def test_pixels():

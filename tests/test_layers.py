@@ -130,9 +130,10 @@ def test_advance_passes_over_other_parametrizations():
 
 
 def test_spectral_norm_of_a_vector_is_refused():
+    module = nn.BatchNorm1d(4)
     with pytest.raises(ValueError, match=r"weight must have at least 2 dimensions, got shape \(4,\)"):
-        layers.spectral_norm(nn.BatchNorm1d(4))
-    assert not parametrize.is_parametrized(nn.BatchNorm1d(4))
+        layers.spectral_norm(module)
+    assert not parametrize.is_parametrized(module)
 
 
 # ---- GroupSort ----

@@ -92,6 +92,18 @@ def test_frechet_rejects_other_dimension():
         metrics.frechet_distance(torch.randn(5, 3), torch.randn(5, 4))
 
 
+@given(st.sampled_from([torch.float16, torch.bfloat16, torch.float32]), st.integers(4, 30), st.integers(1, 8))
+@settings(deadline=None, max_examples=20)
+def test_all_dtypes_are_computed_in_float64(dtype, n, d):
+    a, b = (torch.randn(n, d).to(dtype) for _ in range(2))
+    b[:, 0] += 3
+    for metric in (metrics.frechet_distance, metrics.kernel_distance):
+        assert metric(a, b) == metric(a.double(), b.double())
+    assert metrics.precision_recall(a, b, 2) == metrics.precision_recall(a.double(), b.double(), 2)
+    assert metrics.density_coverage(a, b, 2) == metrics.density_coverage(a.double(), b.double(), 2)
+    assert metrics.wasserstein_1d(a[:, 0], b[:, 0]) == metrics.wasserstein_1d(a[:, 0].double(), b[:, 0].double())
+
+
 def test_frechet_divides_by_n_minus_one():
     # Variances 2 and 0 (with n: 1 and 0), means 1 and 0.
     a, b = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [0.0]])
@@ -603,7 +615,7 @@ def test_evaluate_computes_all_that_can_be_had():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("FID", "unknown metric 'FID'; known: fid, kid"),
+        ("FID", "unknown metric 'FID'; known: frechet, kernel"),
         ("inception_score", "metrics: 'inception_score' needs probabilities, which are not given here"),
         ("modes", "metrics: 'modes' needs points"),
     ],

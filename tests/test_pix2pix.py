@@ -205,6 +205,7 @@ def test_the_average_translates():
         ({"norm": "layer"}, "unknown norm 'layer'; known: instance, batch, none"),
         ({"loss": "hing"}, "unknown loss 'hing'.*Did you mean 'hinge'"),
         ({"width": 0}, "width must be positive, got 0"),
+        ({"width": 2.0}, "width must be a whole number, got 2.0"),
         ({"l1": -1.0}, r"l1 must lie in \[0, inf\), got -1.0"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
     ],
@@ -220,6 +221,8 @@ def test_bad_input_is_refused():
         model.translate(torch.zeros(2, 1, 16, 16))
     with pytest.raises(ValueError, match="n at least 1"):
         model.translate(torch.zeros(0, 3, 16, 16))
+    with pytest.raises(ValueError, match="real must hold 1 batch per step, got 2"):
+        model.step(pairs().repeat(2, 1, 1, 1, 1, 1))
     assert model.step(pairs(batch=1))["loss_g"].isfinite()  # the batch of one that the paper mostly has
 
 

@@ -146,6 +146,10 @@ def test_bad_captions_are_refused():
         gan.sample(0)
     with pytest.raises(ValueError, match="text_dim must be positive, got 0"):
         small(text_dim=0)
+    with pytest.raises(ValueError, match="max_words must be a whole number, got 6.0"):
+        small(max_words=6.0)
+    with pytest.raises(ValueError, match=r"z must have shape \(n, 4\), got \(5, 3\)"):
+        gan.decode(torch.zeros(5, 3), captions[0])
     assert gan.sample(5, captions[0].int()).shape == (5, 3, 8, 8)
 
 

@@ -5,13 +5,17 @@ import os
 import signal
 import threading
 
+import numpy as np
 import pytest
 import torch
 
 from gan_course import checkpoint
-from gan_course.data import DataSet
+from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
+from gan_course.models.conditional import ConditionalGAN
 from gan_course.models.gan import GAN
+from gan_course.models.pix2pix import Pix2Pix
+from gan_course.models.wgan import WGAN
 from gan_course.train import CHECKPOINT, LOG, fit
 
 
@@ -38,6 +42,22 @@ def test_a_run_is_a_function_of_weights_data_and_seed():
     fit(runs[1], images(), 30, seed=1, progress=False)
     fit(runs[2], images(), 30, seed=2, progress=False)
     assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
+
+
+def test_every_update_gets_a_new_batch():
+    """Two steps of three critic updates with four points each read a set of 24 exactly once."""
+
+    class Watching(WGAN):
+        seen = []
+
+        def step(self, real, labels=None):
+            self.seen.append(real.clone())
+            return super().step(real, labels)
+
+    points = torch.arange(24.0)[:, None]
+    fit(Watching((1,), n_critic=3, width=4), DataSet(points, name="points"), 2, batch=4, progress=False)
+    assert [x.shape for x in Watching.seen] == [(3, 4, 1)] * 2
+    assert torch.equal(torch.cat(Watching.seen).flatten().sort().values, points[:, 0])
 
 
 def test_resumed_run_ends_with_the_same_bits(tmp_path):
@@ -83,6 +103,24 @@ def test_interruption_stops_between_steps_and_saves(tmp_path):
     assert same(resumed, whole)
     # The half-full log interval survived too.
     assert [r["loss_d"] for r in history.rows] == [r["loss_d"] for r in expected.rows]
+
+
+def test_a_second_interruption_stops_within_the_step(tmp_path):
+    class Hanging(GAN):
+        def step(self, real, labels=None):
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 17:
+                for _ in range(2):
+                    os.kill(os.getpid(), signal.SIGINT)
+                raise AssertionError("the second signal did not stop the step")
+            return super().step(real, labels)
+
+    torch.manual_seed(0)
+    hanging = Hanging((1, 4, 4), latent_dim=3, width=8, dropout=0.3)
+    with pytest.raises(KeyboardInterrupt, match="stopped within a step; the last checkpoint stays"):
+        fit(hanging, images(), 40, out=tmp_path, log_every=10, checkpoint_seconds=0, progress=False)
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 10
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_fit_runs_outside_the_main_thread():
@@ -193,6 +231,7 @@ def test_learning_rate_decay_is_linear_to_zero_and_resumes(tmp_path):
     resumed = model(lr_d=0.8)
     fit(resumed, images(), 6, decay_from=2, out=tmp_path, progress=False)
     assert same(gan, resumed)
+    assert stopped.optimizer_d.param_groups[0]["lr"] == 0.8, "also where the run did not come to its end"
     with pytest.raises(CheckpointError, match="steps was 6, now 8"):
         fit(model(lr_d=0.8), images(), 8, decay_from=2, out=tmp_path, progress=False)
 
@@ -267,6 +306,28 @@ def test_non_finite_loss_stops_and_is_named(tmp_path):
     assert not (tmp_path / CHECKPOINT).exists()
 
 
+def test_numbers_of_numpy_come_back_as_plain_ones(tmp_path):
+    """Left as they are, ``weights_only`` would refuse the whole file, and the run would be lost."""
+    gan = model(lr_g=np.float64(1e-3), pack=np.int64(2))
+    probe = lambda m: {"share": np.float32(0.5), "modes": np.int64(8)}  # noqa: E731
+    fit(gan, images(), 4, out=tmp_path, snapshot_every=2, probe=probe, progress=False)
+    state = checkpoint.load(tmp_path / CHECKPOINT)
+    assert state["probes"][-1] == {"step": 4, "share": 0.5, "modes": 8}
+    assert type(state["settings"]["lr_g"]) is float and type(state["settings"]["pack"]) is int
+    assert state["settings"]["shape"] == (1, 4, 4), "a tuple stays one"
+    history = fit(model(lr_g=1e-3, pack=2), images(), 6, out=tmp_path, snapshot_every=2, probe=probe, progress=False)
+    assert history["modes"] == [8, 8, 8, 8]
+
+
+def test_what_could_not_be_read_again_is_not_saved(tmp_path):
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, {"step": 1})
+    for value, kind in [(np.zeros(3), "ndarray"), ({1, 2}, "set"), (tmp_path, "PosixPath|WindowsPath")]:
+        with pytest.raises(CheckpointError, match=rf"state\.probes\[0\]\.a is of type ({kind}), not saved"):
+            checkpoint.save(path, {"probes": [{"a": value}]})
+    assert checkpoint.load(path)["step"] == 1
+
+
 def test_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / CHECKPOINT
     checkpoint.save(path, {"step": 1})
@@ -298,6 +359,7 @@ def test_restore_refuses_another_model():
     [
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"batch": -3}, "batch must be at least 1, got -3"),
+        ({"steps": 1e4}, "steps must be a whole number, got 10000.0"),
         ({"decay_from": 5}, r"decay_from must lie in \[0, steps\), got 5 with steps 5"),
         ({"snapshot_every": 0}, "snapshot_every must be at least 1, got 0"),
     ],
@@ -313,6 +375,19 @@ def test_data_of_another_shape_are_refused():
         ValueError, match=r"data 'colour' has samples of shape \(3, 4, 4\), the model wants \(1, 4, 4\)"
     ):
         fit(model(), colour, 5, progress=False)
+
+
+def test_data_that_the_model_cannot_learn_from_are_refused(tmp_path):
+    """Before the first step, which looks at the range of labels on the CPU only."""
+    x = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="labels must lie in 0 to 1, got values from 0 to 2"):
+        fit(ConditionalGAN((1, 8, 8), 2, width=4), DataSet(x, torch.arange(6) % 3, name="three"), 1, progress=False)
+    a = DataSet(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), name="a")
+    with pytest.raises(ValueError, match="data 'a and a' must be paired for a model of family 'pix2pix', got unpaired"):
+        fit(Pix2Pix((2, 3, 16, 16), width=4), Domains(a, a, paired=False, name="a and a"), 1, progress=False)
+    checkpoint.save(tmp_path / CHECKPOINT, checkpoint.capture(model()))
+    with pytest.raises(CheckpointError, match="holds a model without the run it comes from; choose another folder"):
+        fit(model(), images(), 1, out=tmp_path, progress=False)
 
 
 @pytest.mark.gpu

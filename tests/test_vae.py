@@ -221,6 +221,7 @@ def test_averages_follow_and_are_what_is_measured():
     ("changed", "message"),
     [
         ({"shape": (12,)}, r"shape must be \(C, H, W\)"),
+        ({"levels": 4.5}, "levels must be a whole number, got 4.5"),
         ({"levels": 1}, r"levels must lie in \[2, inf\), got 1"),
         ({"latent_dim": 0}, "latent_dim must be positive, got 0"),
         ({"beta": -1.0}, r"beta must lie in \[0, inf\), got -1.0"),
@@ -248,6 +249,8 @@ def test_bad_input_is_refused():
             call(x / 0 * 0)
     with pytest.raises(ValueError, match="samples must be positive, got 0"):
         vae.bits_per_pixel(x, 0)
+    with pytest.raises(ValueError, match=r"z must have shape \(n, 2\), got \(3,\)"):
+        vae.decode(torch.zeros(3))
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         vae.sample(0)
 

@@ -290,6 +290,7 @@ def test_any_shape_and_both_precisions(family, shape, batch, n_critic, batch_nor
         ({"latent_dim": 0}, "latent_dim must be positive, got 0"),
         ({"width": -1}, "width must be positive, got -1"),
         ({"n_critic": 0}, "n_critic must be positive, got 0"),
+        ({"n_critic": 2.5}, "n_critic must be a whole number, got 2.5"),
         ({"lr_g": -1.0}, "lr_g must be positive, got -1.0"),
         ({"lr_d": float("nan")}, "lr_d must be positive, got nan"),
         ({"slope_g": 1.0}, r"slope_g must lie in \[0, 1\), got 1.0"),

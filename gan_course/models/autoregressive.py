@@ -176,6 +176,7 @@ class Autoregressive(nn.Module):
         shape = common.check_shape(shape)
         if shape[0] != 1:
             raise ValueError(f"shape must be (1, H, W), for this model draws grey images only, got {shape}")
+        common.check_whole(levels=levels, width=width, layers=layers)
         common.check_positive(width=width, layers=layers, lr=lr)
         common.check_between(2, math.inf, levels=levels)
         common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)

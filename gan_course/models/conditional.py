@@ -170,6 +170,7 @@ class ConditionalGAN(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape)
+        common.check_whole(num_classes=num_classes, latent_dim=latent_dim, width=width)
         common.check_positive(num_classes=num_classes, latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
@@ -223,6 +224,7 @@ class ConditionalGAN(common.Sampler, nn.Module):
     def decode(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` and class numbers ``(n,)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
+        common.check_latents(z, self.latent_dim)
         return self.ema(z, common.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:

@@ -11,9 +11,9 @@ from torch.nn.functional import l1_loss
 from gan_course import losses
 from gan_course.ema import EMA
 from gan_course.errors import unknown
-from gan_course.layers import ResidualBlock
+from gan_course.layers import ResidualBlock, initialize
 from gan_course.models import common
-from gan_course.models.pix2pix import PatchGAN, fitting_patch, initialise, norm_named
+from gan_course.models.pix2pix import PatchGAN, fitting_patch, norm_named
 
 #: Settings per data set, chosen after trial runs on several seeds.
 RECIPES = {
@@ -147,6 +147,7 @@ class CycleGAN(nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape, (4,))
+        common.check_whole(width=width, downs=downs, blocks=blocks, pool=pool)
         common.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, beta1=beta1, beta2=beta2)
         common.check_between(0, math.inf, downs=downs, blocks=blocks, cycle=cycle, identity=identity, pool=pool)
@@ -170,7 +171,7 @@ class CycleGAN(nn.Module):
         self.discriminator = nn.ModuleDict({domain: PatchGAN(image[0], width, patch, norm) for domain in ("a", "b")})
         self.discriminator["a"].check_size(shape)
         self.pool = nn.ModuleDict({domain: ImagePool(pool, image) for domain in ("a", "b")})
-        initialise(self)
+        initialize(self)
         self.ema = EMA(self.generator, ema_decay)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
@@ -186,7 +187,7 @@ class CycleGAN(nn.Module):
             Detached scalars: ``loss_d`` and ``loss_g``, both sums over the two domains, and the parts of the latter
             without their weights: ``loss_gan``, ``loss_cycle`` and, where it has a weight, ``loss_identity``.
         """
-        common.check_real(real, self.shape)
+        common.check_real(real, self.shape, batches=1)
         a, b = real[0].unbind(1)
         g, f = self.generator["ab"], self.generator["ba"]
         d_a, d_b = self.discriminator["a"], self.discriminator["b"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gan_course import losses
 from gan_course.ema import EMA
 from gan_course.errors import unknown
-from gan_course.layers import resize_up, transposed_up
+from gan_course.layers import initialize, resize_up, transposed_up
 from gan_course.models import common
 
 #: Settings per data set, chosen after trial runs on several seeds. On the 1,297 digits a discriminator with batch norm
@@ -33,18 +33,6 @@ def plan(shape: tuple[int, ...], coarsest: dict[int, int] = COARSEST) -> tuple[i
         sides = ", ".join(map(str, coarsest))
         raise ValueError(f"shape must be (1 or 3, S, S) with a side S of {sides}, got {tuple(shape)}")
     return coarsest[height], int(math.log2(height // coarsest[height]))
-
-
-def initialize(network: nn.Module) -> None:
-    """Draw all weights from N(0, 0.02^2) (section 4) and set biases to 0.
-
-    The gains of batch norm are drawn around 1, as in the authors' code: around 0 they would switch their layers off.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 class Generator(nn.Module):
@@ -154,6 +142,7 @@ class DCGAN(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape)
+        common.check_whole(latent_dim=latent_dim, width=width)
         common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {

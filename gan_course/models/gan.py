@@ -119,6 +119,7 @@ class GAN(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape, (1, 3))
+        common.check_whole(latent_dim=latent_dim, width=width, pack=pack)
         common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
         common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2, slope_g=slope_g)
         common.check_between(0, math.inf, r1=r1)

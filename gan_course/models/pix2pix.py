@@ -11,6 +11,7 @@ from torch.nn.functional import dropout, l1_loss
 from gan_course import losses
 from gan_course.ema import EMA
 from gan_course.errors import unknown
+from gan_course.layers import initialize
 from gan_course.models import common
 
 #: Settings per data set, chosen after trial runs on several seeds.
@@ -28,15 +29,6 @@ def norm_named(name: str) -> type[nn.Module]:
     if name not in NORMS:
         raise unknown("norm", name, NORMS)
     return NORMS[name]
-
-
-def initialise(network: nn.Module) -> None:
-    """Draw the weights of all convolutions from N(0, 0.02^2); biases start at 0. Appendix 6.2 of the paper."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def fitting_patch(shape: tuple[int, ...]) -> int:
@@ -184,6 +176,7 @@ class Pix2Pix(nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape, (4,))
+        common.check_whole(width=width)
         common.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
         common.check_between(0, math.inf, l1=l1)
@@ -197,7 +190,7 @@ class Pix2Pix(nn.Module):
         self.generator = UNet(shape[1:], width, norm, dropout)
         self.discriminator = PatchGAN(2 * shape[1], width, patch, norm)
         self.discriminator.check_size(shape)
-        initialise(self)
+        initialize(self)
         self.ema = EMA(self.generator, ema_decay)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
@@ -212,7 +205,7 @@ class Pix2Pix(nn.Module):
         Returns:
             Detached scalars: ``loss_d``, ``loss_g``, and its part ``l1`` without the weight.
         """
-        common.check_real(real, self.shape)
+        common.check_real(real, self.shape, batches=1)
         source, target = real[0].unbind(1)
 
         fake = self.generator(source)

@@ -181,6 +181,7 @@ class SNGAN(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape)
+        common.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
         common.check_positive(latent_dim=latent_dim, width=width, logit_scale=logit_scale, n_critic=n_critic)
         common.check_positive(lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, beta1=beta1, beta2=beta2)

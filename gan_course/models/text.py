@@ -86,8 +86,8 @@ class TextGAN(common.Sampler, nn.Module):
     """From captions to images: two networks, their optimizers, and the training step of Algorithm 1 (GAN-CLS).
 
     Each network has a caption encoder of its own, trained by its own loss. Reed et al. train one beforehand, to match
-    captions and images, and both networks use it. In a small vocabulary nothing is gained by that, and one encoder
-    trained along by the discriminator would move under the generator with every discriminator update.
+    captions and images, and both networks use it. One encoder trained along by the discriminator would move under the
+    generator with every discriminator update.
 
     Args:
         shape: ``(C, H, W)`` of one image, values in [-1, 1].
@@ -124,10 +124,9 @@ class TextGAN(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape)
-        common.check_positive(
-            num_classes=num_classes, max_words=max_words, latent_dim=latent_dim, text_dim=text_dim, width=width,
-            lr_g=lr_g, lr_d=lr_d,
-        )  # fmt: skip
+        sizes = {"num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim, "text_dim": text_dim}
+        common.check_whole(**sizes, width=width)
+        common.check_positive(**sizes, width=width, lr_g=lr_g, lr_d=lr_d)
         common.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim,
@@ -197,6 +196,7 @@ class TextGAN(common.Sampler, nn.Module):
     def decode(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` and word numbers ``(n, L)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
+        common.check_latents(z, self.latent_dim)
         return self.ema(z, self.checked(labels, z.shape[:1]).to(z.device))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:

@@ -146,6 +146,7 @@ class VAE(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape)
+        common.check_whole(levels=levels, latent_dim=latent_dim, width=width)
         common.check_positive(latent_dim=latent_dim, width=width, lr=lr)
         common.check_between(2, math.inf, levels=levels)
         common.check_between(0, math.inf, beta=beta)
@@ -210,6 +211,7 @@ class VAE(common.Sampler, nn.Module):
             ``(n,)``. Take its mean: a single estimate may lie below the true value by chance.
         """
         common.check_images(x, self.shape)
+        common.check_whole(samples=samples)
         common.check_positive(samples=samples)
         level, (mean, log_variance) = to_levels(x, self.levels), self.ema_encoder(x)
         log_weights = []
@@ -229,6 +231,7 @@ class VAE(common.Sampler, nn.Module):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` to the mean images of p(x|z), ``(n, *shape)`` in [-1, 1]."""
+        common.check_latents(z, self.latent_dim)
         return self.ema_decoder(z).mean()
 
     @torch.no_grad()

@@ -67,6 +67,7 @@ class Wasserstein(common.Sampler, nn.Module):
     ):
         super().__init__()
         shape = common.check_shape(shape, (1, 3))
+        common.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
         common.check_positive(latent_dim=latent_dim, width=width, n_critic=n_critic)
         common.check_between(0, 1, slope_g=slope_g)
         self.shape = shape

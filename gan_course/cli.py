@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.utils import save_image
 
 from gan_course import (
     __version__,
@@ -26,8 +25,8 @@ from gan_course import (
     inception,
     metrics,
     models,
-    plot,
     profiles,
+    stacked,
 )
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError, DataError, unknown
@@ -64,7 +63,7 @@ def show_list(options: argparse.Namespace) -> None:
         print(f"  {name:15} {_first_line(task)}")
     for name, (a, b) in domains.GLYPH_TASKS.items():
         print(f"  {name:15} {', '.join(a.values())} to {', '.join(b.values())} (glyphs only)")
-    for title, by_command in (("gan-course evaluate RUN", True), ("of points or modes: gan_course.metrics", False)):
+    for title, by_command in (("gan-course evaluate RUN", True), ("of points and modes: gan_course.metrics", False)):
         print(f"\nMetrics ({title}):")
         for name, metric in metrics.METRICS.items():
             if (metric.needs != "points") == by_command:
@@ -165,6 +164,10 @@ def evaluate(options: argparse.Namespace) -> None:
         "generated": {**metrics.evaluate(samples, reference, extractor, probabilities), **extra},
         "real": metrics.evaluate(real, reference, extractor, probabilities),
     }
+    if name.startswith("stacked-"):
+        judge = features.judge(name.removeprefix("stacked-"), model.shape[-1], device)
+        rows["generated"] |= stacked.summarize(samples, judge)
+        rows["real"] |= stacked.summarize(real, judge)
     result = {
         "data": name, "step": state["step"], "samples": len(samples), "reference": len(reference),
         "features": called, "seed": options.seed, **rows,
@@ -301,6 +304,10 @@ def _extractor(
 
 
 def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
+    from torchvision.utils import save_image  # these take a second or two to import
+
+    from gan_course import plot
+
     columns = columns or max(round(len(images) ** 0.5), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -45,6 +45,7 @@ NAMES = {
     "glyphs": "coloured characters with known factors, RGB, drawn at any size; embedded",
     "mnist": "70,000 real handwritten digits, grey, 28x28; downloaded",
     "fashion-mnist": "70,000 articles of clothing, grey, 28x28; downloaded",
+    "stacked-digits": "three digits in the colours of one image, 1,000 known modes; also stacked-mnist",
     "a folder": "images below a folder, given by its path; train/ and test/, and subfolders as classes",
 }
 EMBEDDED = "digits"
@@ -284,7 +285,8 @@ def load(
     """Load a data set onto ``device``.
 
     Args:
-        name: ``"digits"``, ``"glyphs"``, ``"mnist"``, ``"fashion-mnist"``, or the path of a folder of images (anything
+        name: ``"digits"``, ``"glyphs"``, ``"mnist"``, ``"fashion-mnist"``, ``"stacked-digits"`` and ``"stacked-mnist"``
+            (:mod:`gan_course.stacked`), or the path of a folder of images (anything
             with a path separator or a dot in it, or that is an existing folder). In a folder, ``train/``
             and ``test/`` are the splits if there are any. Below that, images of any depth count; if all
             of them lie in subfolders, and these are two or more, the subfolders are the classes. Files
@@ -292,7 +294,7 @@ def load(
         size: side of the square images; by default as stored. Resizing is antialiased and bilinear, after
             cutting out the middle square. glyphs are drawn at the size: 8 to 256, by default 32.
         split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, glyphs has 20,000 and 2,000, MNIST and
-            Fashion-MNIST have 60,000 and 10,000.
+            Fashion-MNIST have 60,000 and 10,000, stacked sets 50,000 and 10,000.
         channels: 1 (grey) or 3 (colour); by default as stored, 3 for glyphs, and for a folder 1 if every file is
             a grey one, else 3.
         device: where the set lives.
@@ -319,12 +321,20 @@ def load(
         from gan_course import glyphs  # which imports this module
 
         return glyphs.load(size or 32, split, channels or 3, limit).to(device)
+    elif text.startswith("stacked-"):
+        from gan_course import stacked  # which imports this module
+
+        if channels not in (None, 3):
+            raise ValueError(f"channels: got {channels!r}, expected 3 or None, for {text!r} stacks three digits")
+        n = min(stacked.SPLIT_SIZES[split], limit or stacked.SPLIT_SIZES[split])
+        single = text.removeprefix("stacked-")
+        return stacked.load(single, n, SPLITS.index(split), size=size, split=split, device=device)
     elif text in IDX:
         x, labels, classes = _idx(text, split)
     elif _looks_like_path(text):
         return _folder(Path(text).expanduser(), split, size, channels, limit, device)
     else:
-        raise unknown("data set", text, [EMBEDDED, "glyphs", *IDX])
+        raise unknown("data set", text, [EMBEDDED, "glyphs", "stacked-digits", "stacked-mnist", *IDX])
     x = _resize(x[:limit], size).to(device)  # (N, 1, size, size), the same on every device
     if channels == 3:
         x = x.expand(-1, 3, -1, -1)

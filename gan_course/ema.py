@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +27,8 @@ class EMA(nn.Module):
 
     def __init__(self, network: nn.Module, decay: float = 0.99):
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must lie in [0, 1), got {decay}")
+        if not isinstance(decay, numbers.Real) or not 0 <= decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), got {decay!r}")
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 

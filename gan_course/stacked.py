@@ -19,6 +19,7 @@ from gan_course.features import N_CLASSES, Judge
 
 CHANNELS = 3
 MODES = N_CLASSES**CHANNELS
+SPLIT_SIZES = {"train": 50_000, "test": 10_000}  # what data.load gives
 
 
 def load(name: str = "digits", n: int = 50_000, seed: int = 0, **settings: Any) -> DataSet:

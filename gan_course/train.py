@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from gan_course import checkpoint
@@ -160,6 +159,8 @@ def fit(
         if samples.ndim == 4:
             samples = samples.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
             if out is not None:
+                from torchvision.utils import save_image  # takes a second to import
+
                 folder = Path(out) / "samples"
                 folder.mkdir(parents=True, exist_ok=True)
                 save_image(samples.float() / 255, folder / f"{step:07d}.png", nrow=8)

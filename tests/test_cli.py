@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import checkpoint, cli, features, glyphs, metrics, models
+from gan_course import checkpoint, cli, features, glyphs, metrics, models, stacked
 from gan_course.models.gan import RECIPES
 from gan_course.train import CHECKPOINT
 
@@ -137,6 +137,19 @@ def test_false_is_false(tmp_path):
         out = tmp_path / text
         assert run("train", "gan", *SMALL, "--steps", 1, "--out", out, "--set", f"batch_norm={text}") == 0
         assert checkpoint.load(out / CHECKPOINT)["settings"]["batch_norm"] is False
+
+
+def test_modes_of_stacked_digits_are_counted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stacked, "SPLIT_SIZES", {"train": 300, "test": 300})
+    assert run("train", "gan", "--data", "stacked-digits", "--steps", 3, "--out", tmp_path, "--set", "width=16") == 0
+    assert "stacked-digits: 300 images of shape (3, 8, 8)" in capsys.readouterr().out
+    assert run("evaluate", tmp_path, "--n", 300) == 0
+    result = json.loads((tmp_path / "metrics.json").read_text())
+    assert result["generated"]["modes"] < 100 < 200 < result["real"]["modes"] <= 300
+    assert result["generated"]["reverse_kl"] > result["real"]["reverse_kl"]
+    assert "channels: got 1, expected 3" in errors(
+        capsys, "train", "gan", "--data", "stacked-digits", "--channels", 1, "--out", tmp_path / "new"
+    )
 
 
 def test_list_names_everything_that_there_is(capsys):

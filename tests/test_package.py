@@ -29,3 +29,9 @@ def test_no_module_imports_what_few_need():
     assert {"gan_course.train", "gan_course.models.gan"} <= set(MODULES)
     present = loaded(f"import {', '.join(m for m in MODULES if m != 'gan_course.widgets')}")
     assert not present & {"sklearn", "scipy", "torch_fidelity", "IPython", "pandas"}
+
+
+def test_training_needs_no_picture_library():
+    """Matplotlib and torchvision take longer to import than a short run on toy data takes."""
+    present = loaded("import gan_course.models, gan_course.train, gan_course.cli")
+    assert not present & {"torchvision", "matplotlib", "PIL"}

@@ -95,3 +95,13 @@ def test_other_classes_are_refused(tmp_path):
         Image.new("L", (8, 8)).save(tmp_path / name / "x.png")
     with pytest.raises(ValueError, match="a set of ten classes of digits"):
         stacked.load(str(tmp_path), n=5)
+
+
+def test_the_splits_by_name_come_from_other_digits():
+    train_set, test_set = (data.load("stacked-digits", split=split, limit=50) for split in data.SPLITS)
+    assert train_set.name == "stacked-digits" and train_set.shape == (3, 8, 8) and len(train_set) == 50
+    for stacks, split in ((train_set, "train"), (test_set, "test")):
+        single = {tuple(x.flatten().tolist()) for x in data.load("digits", split=split).x}
+        assert all(tuple(channel.flatten().tolist()) in single for channel in stacks.x.flatten(0, 1))
+    with pytest.raises(ValueError, match="unknown data set 'stacked'.*Did you mean 'stacked-"):
+        data.load("stacked")

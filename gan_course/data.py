@@ -26,6 +26,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,6 +135,11 @@ class DataSet:
         indices = order(len(self), seed, start, count).to(self.x.device)
         return self.batch(indices), None if self.labels is None else self.labels[indices]
 
+    def crc32(self) -> int:
+        """A checksum of all items and labels: what tells two sets of the same name and size apart."""
+        crc = zlib.crc32(self.x.cpu().numpy())
+        return crc if self.labels is None else zlib.crc32(self.labels.cpu().numpy(), crc)
+
     def draw(self, n: int, seed: int = 0) -> Tensor:
         """``n`` different items (at most all) drawn with ``seed``, as one float32 batch.
 
@@ -188,6 +194,10 @@ class Domains:
         other = seed if self.paired else seed ^ 0x5BD1E995  # any other seed: the two orders are then independent
         return torch.stack([self.a.take(seed, start, count)[0], self.b.take(other, start, count)[0]], 1), None
 
+    def crc32(self) -> int:
+        """A checksum of both sets and of whether they are paired."""
+        return zlib.crc32(f"{self.a.crc32()} {self.b.crc32()} {self.paired}".encode())
+
     def images(self, n: int | None = None) -> Tensor:
         """The first ``n`` items (all by default, at most all of the smaller set), ``(n, 2, C, H, W)``."""
         least = min(len(self.a), len(self.b))
@@ -214,7 +224,7 @@ def _check_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
     if low < 0 or (classes is not None and high >= len(classes)):
         top = f"to {len(classes) - 1}" if classes is not None else "or more"
         raise ValueError(f"labels: got values from {low} to {high}, expected 0 {top}")
-    return labels.long()
+    return labels.long().contiguous()
 
 
 # --- which rows come next -------------------------------------------------------------------------

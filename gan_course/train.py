@@ -132,6 +132,8 @@ def fit(
     device = next(model.parameters()).device
     data = data.to(device)
     run = {"data": data.name, "samples": len(data), "batch": batch, "seed": seed}
+    if out is not None:
+        run["data_crc32"] = data.crc32()
     if decay_from is not None:
         run |= {"decay_from": decay_from, "steps": steps}
     history, pending = History(), []

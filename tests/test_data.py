@@ -694,3 +694,10 @@ def test_real_mnist_equals_torchvisions_reading():
     published = datasets.MNIST(os.environ["GAN_COURSE_DATA"], train=False)
     assert torch.equal(ds.x[:, 0], published.data) and torch.equal(ds.labels, published.targets)
     assert len(data.load("mnist")) == 60_000
+
+
+def test_checksum_of_domains_sees_each_side_and_whether_they_are_paired():
+    a, b = (DataSet(torch.full((3, 1, 2, 2), value, dtype=torch.uint8), name="set") for value in (1, 2))
+    sums = [data.Domains(x, y, paired=p, name="d").crc32() for x, y, p in [(a, b, True), (a, b, False), (b, a, True)]]
+    assert len(set(sums)) == 3
+    assert data.Domains(a, b, paired=True, name="other").crc32() == sums[0]

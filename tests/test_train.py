@@ -205,6 +205,17 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
+def test_other_data_of_the_same_name_and_size_are_refused(tmp_path):
+    fit(model(), images(), 5, out=tmp_path, progress=False)
+    changed = images()
+    changed.x[7, 0, 2, 2] += 1
+    labelled = DataSet(images().x, torch.zeros(50, dtype=torch.long), name="noise")
+    for other in (changed, labelled):
+        with pytest.raises(CheckpointError, match="data_crc32 was [0-9]+, now [0-9]+"):
+            fit(model(), other, 10, out=tmp_path, progress=False)
+    assert fit(model(), images(), 10, out=tmp_path, progress=False)["step"][-1] == 10
+
+
 def test_learning_rate_decay_is_linear_to_zero_and_resumes(tmp_path):
     class Watching(GAN):
         def step(self, real, labels=None):

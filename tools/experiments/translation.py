@@ -81,7 +81,7 @@ _NEON = {"name": "neon-digits", **defaults(CycleGAN), **cyclegan.RECIPES["neon-d
 
 ENTRIES = {
     "pix2pix_edges": Entry(paired, _EDGES, range(5)),
-    "cyclegan_neon": Entry(unpaired, _NEON, range(5)),
-    "cyclegan_neon_no_cycle": Entry(unpaired, {**_NEON, "cycle": 0.0}, range(5)),
-    "cyclegan_rotation": Entry(unpaired, {**_NEON, "name": "rotate-digits"}, range(5)),
+    "cyclegan_neon": Entry(unpaired, _NEON, range(10)),
+    "cyclegan_neon_no_cycle": Entry(unpaired, {**_NEON, "cycle": 0.0}, range(10)),
+    "cyclegan_rotation": Entry(unpaired, {**_NEON, "name": "rotate-digits"}, range(10)),
 }

@@ -13,28 +13,12 @@ from gan_course.models import common, text
 from gan_course.models.conditional import RECIPES, ConditionalGAN
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
+from tools.experiments.images import SAMPLES, trained
 
-SAMPLES = 2_000
 
-
-def conditional(
-    seed: int,
-    device: torch.device,
-    *,
-    family: str,
-    data_name: str,
-    steps: int,
-    batch: int,
-    size: int | None = None,
-    **model: Any,
-) -> dict[str, Any]:
+def conditional(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
     """Train a class-conditional generator; judge 2,000 samples, equally many of each class, beside the test set."""
-    train_set = data.load(data_name, size=size, device=device)
-    reference = data.load(data_name, size=size, split="test", device=device).draw(SAMPLES)
-    critic = judge(data_name, train_set.shape[-1], device)
-    torch.manual_seed(seed)
-    gan = models.build(family, train_set, **model).to(device)
-    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+    gan, _, reference, critic = trained(seed, device, **settings)
     samples = gan.sample(SAMPLES, generator=torch.Generator().manual_seed(seed))
     wanted = common.cycled_labels(SAMPLES, gan.num_classes, device)
     return {"accuracy": accuracy(samples, wanted, critic), **metrics.summarize(samples, reference, critic)}

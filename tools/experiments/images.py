@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from gan_course import data, metrics, models
-from gan_course.features import judge
+from gan_course.features import Judge, judge
 from gan_course.models.gan import GAN, RECIPES
-from gan_course.train import fit
+from gan_course.train import History, fit
 from tools.experiments import Entry, defaults
 
 SAMPLES = 2_000
 
 
-def images(
+def trained(
     seed: int,
     device: torch.device,
     *,
@@ -25,14 +26,20 @@ def images(
     batch: int,
     size: int | None = None,
     **model: Any,
-) -> dict[str, Any]:
-    """Train a generator of images and judge 2,000 samples beside the test set."""
+) -> tuple[nn.Module, History, Tensor, Judge]:
+    """Train a model of images; return it, its history, 2,000 test images (or all) and their judge."""
     train_set = data.load(data_name, size=size, device=device)
     reference = data.load(data_name, size=size, split="test", device=device).draw(SAMPLES)
     critic = judge(data_name, train_set.shape[-1], device)
     torch.manual_seed(seed)
     gan = models.build(family, train_set, **model).to(device)
     history = fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+    return gan, history, reference, critic
+
+
+def images(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
+    """Train a generator of images and judge 2,000 samples beside the test set."""
+    gan, history, reference, critic = trained(seed, device, **settings)
     measured = metrics.summarize(gan.sample(SAMPLES, generator=_seeded(seed)), reference, critic)
     with torch.no_grad():  # the weights of the last step, not averaged
         last = gan.generator.eval()(gan.latents(SAMPLES, _seeded(seed)))

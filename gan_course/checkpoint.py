@@ -30,7 +30,7 @@ def capture(model: nn.Module) -> dict[str, Any]:
         "family": model.family,
         "settings": model.settings,
         "model": model.state_dict(),
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in _optimizers(model)},
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers(model)},
         "rng": random_state(device),
     }
 
@@ -46,7 +46,7 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     if differing := differences(state["settings"], model.settings):
         raise CheckpointError(f"the checkpoint was made with other settings: {differing}")
     model.load_state_dict(state["model"])
-    for name, optimizer in _optimizers(model):
+    for name, optimizer in optimizers(model):
         optimizer.load_state_dict(state["optimizers"][name])
     set_random_state(next(model.parameters()).device, state["rng"])
 
@@ -74,21 +74,38 @@ def save(path: Path | str, state: dict[str, Any]) -> None:
     """Write ``state`` so that a crash at any moment leaves either the old file or the new one, whole.
 
     Raises:
-        CheckpointError: if a tensor is not finite, or something is there that :func:`load` would refuse; the old file
-            stays.
+        CheckpointError: if a tensor is not finite, or something is there that :func:`load` would refuse, or the file
+            cannot be written (the disk is full); the old file stays.
     """
     state = _plain(state)
-    for name, tensor in _tensors(state):
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{name} holds values that are not finite: not saved, {path} stays as it was")
+    if broken := not_finite(state):
+        raise CheckpointError(f"{broken[0]} holds values that are not finite: not saved, {path} stays as it was")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        _keep_name(path.parent)
+    except (OSError, RuntimeError) as error:  # torch's writer makes a RuntimeError of what the file reports
+        beside.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path} cannot be written ({reason}); what was saved before stays. Make room, and start it again"
+        ) from error
+
+
+def _keep_name(folder: Path) -> None:
+    """Have the folder itself written, so that a renamed file keeps its new name if the power fails."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -129,8 +146,15 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     return "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in keys)
 
 
-def _optimizers(model: nn.Module) -> list[tuple[str, torch.optim.Optimizer]]:
+def optimizers(model: nn.Module) -> list[tuple[str, torch.optim.Optimizer]]:
+    """Return the optimizers of ``model`` with the names of the attributes that hold them."""
     return [(name, value) for name, value in vars(model).items() if isinstance(value, torch.optim.Optimizer)]
+
+
+def not_finite(state: dict[str, Any]) -> list[str]:
+    """Return the names of the tensors in ``state`` that hold NaN or infinity."""
+    floating = ((name, tensor) for name, tensor in tensors(state) if tensor.is_floating_point())
+    return [name for name, tensor in floating if not torch.isfinite(tensor).all()]
 
 
 def _plain(value: Any, name: str = "state") -> Any:
@@ -148,12 +172,13 @@ def _plain(value: Any, name: str = "state") -> Any:
     raise CheckpointError(f"{name} is of type {kind}, not saved: a checkpoint holds numbers, text and tensors only")
 
 
-def _tensors(value: Any, name: str = "state") -> Iterator[tuple[str, Tensor]]:
+def tensors(value: Any, name: str = "state") -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors within dicts, lists and tuples, with names such as ``state.model.generator.weight``."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _tensors(item, f"{name}.{key}")
+            yield from tensors(item, f"{name}.{key}")
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            yield from _tensors(item, f"{name}[{i}]")
+            yield from tensors(item, f"{name}[{i}]")

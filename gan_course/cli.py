@@ -25,14 +25,19 @@ from gan_course import (
     inception,
     metrics,
     models,
+    parallel,
     profiles,
     stacked,
 )
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError, DataError, unknown
-from gan_course.train import CHECKPOINT, fit
+from gan_course.runs import CHECKPOINT
+from gan_course.train import DECAYS, PRECISIONS, fit
 
-DATA_HELP = "digits, glyphs, mnist, fashion-mnist, or a folder of images; for translators TASK-NAME, as in neon-digits"
+DATA_HELP = (
+    "digits, glyphs, mnist, fashion-mnist, cifar10, stl10, or a folder of images; for translators TASK-NAME, as in"
+    " neon-digits, or facades, horse2zebra, or a folder of pairs or domains, and from-NAME for the way back"
+)
 EXTRACTORS = ("judge", "pixels", "inception")
 
 
@@ -58,6 +63,9 @@ def show_list(options: argparse.Namespace) -> None:
     print("\nData sets:")
     for name, text in data.NAMES.items():
         print(f"  {name:15} {text}")
+    print("\nData sets for translators (from-NAME for the way back; or the path of a folder of pairs or domains):")
+    for name, text in domains.SETS.items():
+        print(f"  {name:15} {text}")
     print("\nTasks for translators (TASK-NAME with the name of a data set; from-TASK-NAME for the way back):")
     for name, task in domains.TASKS.items():
         print(f"  {name:15} {_first_line(task)}")
@@ -72,11 +80,16 @@ def show_list(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a model, or go on with the run in ``--out``."""
+    with parallel.processes(profiles.device(options.device)) as device:
+        _train(options, device)
+
+
+def _train(options: argparse.Namespace, device: torch.device) -> None:
     saved = options.out / CHECKPOINT
-    device = profiles.device(options.device)
     recipe = models.recipe(options.family, options.data)
-    fitting = {name: recipe.pop(name, usual) for name, usual in (("steps", 2_000), ("batch", 64), ("decay_from", None))}
-    fitting |= {name: given for name in ("steps", "batch") if (given := getattr(options, name)) is not None}
+    fitting = {"steps": 2_000, "batch": 64, "warmup": 0, "decay_from": None, "decay": "linear"}
+    fitting = {name: recipe.pop(name, usual) for name, usual in fitting.items()}
+    fitting |= {name: given for name in fitting if (given := getattr(options, name)) is not None}
     if fitting["steps"] < 1:
         raise ValueError(f"--steps must be at least 1, got {fitting['steps']}")
     usual_size = recipe.pop("size", None)
@@ -99,15 +112,17 @@ def train(options: argparse.Namespace) -> None:
         if not options.set:
             raise
         raise ValueError(f"--set gives a value of the wrong type ({error})") from error
-    if not saved.exists():
-        print(f"{options.data}: {len(train_set):,} images of shape {train_set.shape}; new run in {options.out}")
-    else:
-        print(f"going on with the run in {options.out}")
+    new = f"{train_set.name}: {len(train_set):,} images of shape {train_set.shape}; new run in {options.out}"
+    if parallel.rank() == 0:
+        print(f"going on with the run in {options.out}" if saved.exists() else new)
     fit(
         model,
         train_set,
         **fitting,
         seed=options.seed,
+        precision=options.precision,
+        channels_last=options.channels_last,
+        graph=options.graph,
         out=options.out,
         snapshot_every=options.snapshot_every or max(fitting["steps"] // 20, 1),
         checkpoint_seconds=options.checkpoint_seconds,
@@ -142,21 +157,26 @@ def evaluate(options: argparse.Namespace) -> None:
     model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
     train_set, test_set = (_run_data(model, state, options, split, device) for split in ("train", "test"))
     name = _data_name(model, state, options)
+    if name == "cifar10":  # which may have given the version in JPEG
+        name = train_set.name
     if train_set.shape != tuple(model.shape):
         raise ValueError(
             f"--data {name} has images of shape {train_set.shape}, the run in {options.run} makes {tuple(model.shape)}"
         )
     extractor, probabilities, called = _extractor(options.features, name, model.shape, device)
-    count = min(options.n, len(train_set), *([len(test_set)] if isinstance(test_set, Domains) else []))
-    if min(count, len(test_set)) < 6:
+    translates = isinstance(test_set, Domains)
+    numbers = [len(one) for one in ((train_set.b, test_set.a, test_set.b) if translates else (train_set, test_set))]
+    count = min(options.n, *(numbers if translates else numbers[:1]))
+    if min(options.n, *numbers) < 6:
         raise ValueError(
-            f"--n must be at least 6, and so must the numbers of images in both splits, {len(train_set)} and"
-            f" {len(test_set)}; got {options.n}"
+            f"--n must be at least 6, and so must the numbers of images in both splits,"
+            f" {' and '.join(map(str, numbers))}; got {options.n}"
         )
-    if isinstance(test_set, Domains):  # loaded in pairs, so that b is the truth of a
+    if translates:
         real, reference = train_set.b.draw(count), test_set.b.images(count)
-        samples = model.translate(test_set.a.images(count))
-        extra = {"error_to_truth": ((samples - reference).square().mean() / reference.var(0).mean()).item()}
+        samples, extra = model.translate(test_set.a.images(count)), {}
+        if test_set.paired:  # then b is the truth of a
+            extra["error_to_truth"] = ((samples - reference).square().mean() / reference.var(0).mean()).item()
     else:
         real, reference = train_set.draw(count), test_set.draw(count)
         samples, extra = _judged_samples(model, name, test_set, reference, probabilities, count, options.seed)
@@ -213,15 +233,17 @@ def _judged_samples(
 
 
 def show_data(options: argparse.Namespace) -> None:
-    """Fetch a data set or the domains of a task if need be, verify and describe it."""
+    """Fetch a data set or two domains if need be, verify and describe them."""
     for split in data.SPLITS:
         if domains.is_task(options.name):
-            both = domains.load(options.name, size=options.size, split=split, paired=True)
-            print(f"{options.name} {split}: {len(both):,} pairs of shape {both.a.shape}")
-            shown, columns = both.images(32).flatten(0, 1), 8  # each image beside its partner
+            paired = domains.has_pairs(options.name)
+            both = domains.load(options.name, size=options.size, split=split, paired=paired)
+            size = f"{len(both):,} pairs" if paired else f"{len(both.a):,} and {len(both.b):,} unpaired images"
+            print(f"{options.name} {split}: {size} of shape {both.a.shape}")
+            shown, columns = both.images(32).flatten(0, 1), 8  # an image of a, one of b: its partner if there are any
         else:
             images = data.load(options.name, size=options.size, split=split)
-            line = f"{options.name} {split}: {len(images):,} images of shape {images.shape}"
+            line = f"{images.name} {split}: {len(images):,} images of shape {images.shape}"
             if images.labels is not None:
                 line += f", images per class {images.labels.bincount().tolist()}"
             print(line)
@@ -247,7 +269,7 @@ def load_data(
             )
         return domains.load(name, size=size, split=split, paired=paired or model.paired, device=device)
     if domains.is_task(name) and not Path(name).is_dir():
-        raise ValueError(f"--data {name!r} is a task for translators; family {model.family!r} needs a data set")
+        raise ValueError(f"--data {name!r} is for translators; family {model.family!r} needs a data set")
     images = data.load(name, size=size, split=split, channels=channels, device=device)
     if getattr(model, "reads_captions", False):
         if not isinstance(images, glyphs.Glyphs):
@@ -262,7 +284,8 @@ def _run_data(
     """Load the data of a run (or ``--data``) at the size and in the colours of its model."""
     name = _data_name(model, state, options)
     channels = None if options.data else model.shape[-3]
-    return load_data(model, name, split, model.shape[-1], channels, device, paired=True)
+    paired = domains.has_pairs(name)  # where a translation can be compared with the truth
+    return load_data(model, name, split, model.shape[-1], channels, device, paired=paired)
 
 
 def _data_name(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> str:
@@ -361,6 +384,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--seed", type=int, default=0, help="seed of weights, data order and latents (default: %(default)s)"
     )
+    one.add_argument("--warmup", type=int, metavar="STEPS", help="steps over which learning rates rise (default: 0)")
+    one.add_argument("--decay-from", type=int, metavar="STEP", help="step from which they fall (default: never)")
+    one.add_argument("--decay", choices=DECAYS, help="how they fall (default: linear)")
+    one.add_argument(
+        "--precision", choices=PRECISIONS, default="float32",
+        help="bf16 is faster on GPUs that have it; auto takes it there (default: %(default)s)",
+    )  # fmt: skip
+    one.add_argument("--channels-last", action="store_true", help="another order in memory: convolutions may be faster")
+    one.add_argument("--graph", action="store_true", help="replay each step as a CUDA graph")
     one.add_argument(
         "--snapshot-every", type=int, metavar="STEPS", help="steps between sample grids (default: a twentieth)"
     )

@@ -5,14 +5,14 @@ rows and maps them to [-1, 1]. There are no worker processes and no per-item Pyt
 images is what makes the usual ``DataLoader`` slow. :func:`order` says which rows come next, from the
 position alone.
 
-Where the files come from:
+Where the images come from:
 
 - ``digits`` is embedded (scikit-learn) and needs no network.
 - ``glyphs`` is drawn (:mod:`gan_course.glyphs`) and needs no network; it is kept in the cache.
-- ``mnist`` and ``fashion-mnist`` are read from ``$GAN_COURSE_DATA`` if they are there (an absolute
-  path, never written), else from the cache (``$GAN_COURSE_CACHE``, else ``$XDG_CACHE_HOME/gan-course``,
-  else ``~/.cache/gan-course``), else downloaded into the cache. The layout is torchvision's:
-  ``MNIST/raw/*-ubyte``.
+- ``mnist``, ``fashion-mnist``, ``cifar10`` and ``stl10`` are read from ``$GAN_COURSE_DATA``, else from the cache, else
+  downloaded into it (:mod:`gan_course.downloads`), in the layouts of torchvision: ``MNIST/raw/*-ubyte``,
+  ``FashionMNIST/raw/*-ubyte``, ``cifar-10-batches-py/*``, ``stl10_binary/*.bin``.
+- ``cifar10-jpeg`` is a folder of that name in ``$GAN_COURSE_DATA``.
 - A path is read as a folder of images.
 """
 
@@ -20,16 +20,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import http.client
 import os
-import shutil
-import socket
-import tempfile
-import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_course import downloads
 from gan_course.errors import DataError, unknown
 
 SPLITS = ("train", "test")
@@ -46,13 +40,16 @@ NAMES = {
     "glyphs": "coloured characters with known factors, RGB, drawn at any size; embedded",
     "mnist": "70,000 real handwritten digits, grey, 28x28; downloaded",
     "fashion-mnist": "70,000 articles of clothing, grey, 28x28; downloaded",
+    "cifar10": "60,000 photos of animals and vehicles, RGB, 32x32; downloaded (170 MB)",
+    "cifar10-jpeg": "CIFAR-10 (JPEG): the same, compressed with loss; from GAN_COURSE_DATA only",
+    "stl10": "13,000 photos of animals and vehicles, RGB, 96x96, and 100,000 unlabeled; downloaded (2.6 GB)",
     "stacked-digits": "three digits in the colours of one image, 1,000 known modes; also stacked-mnist",
     "a folder": "images below a folder, given by its path; train/ and test/, and subfolders as classes",
 }
-EMBEDDED = "digits"
+STL10_CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+JPEG_FOLDER = "cifar10-jpeg"
+JPEG_SIZES = {"train": 50_000, "test": 10_000}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte before the next mirror is tried
-_DOWNLOADING = threading.Lock()
 
 
 class DataSet:
@@ -132,7 +129,7 @@ class DataSet:
         Returns:
             ``(count, ...)`` as :meth:`batch` gives them, and their labels or None.
         """
-        indices = order(len(self), seed, start, count).to(self.x.device)
+        indices = order(len(self), seed, start, count, self.x.device)
         return self.batch(indices), None if self.labels is None else self.labels[indices]
 
     def crc32(self) -> int:
@@ -148,7 +145,7 @@ class DataSet:
         """
         if n < 1:
             raise ValueError(f"n: got {n}, expected at least 1")
-        return self.batch(order(len(self), seed, 0, min(n, len(self))))
+        return self.batch(order(len(self), seed, 0, min(n, len(self)), self.x.device))
 
     def to(self, device: str | torch.device) -> DataSet:
         """The same set on another device."""
@@ -230,15 +227,18 @@ def _check_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
 # --- which rows come next -------------------------------------------------------------------------
 
 
-def order(n: int, seed: int, start: int, count: int) -> Tensor:
+def order(n: int, seed: int, start: int, count: int, device: str | torch.device = "cpu") -> Tensor:
     """Positions ``start`` ... ``start + count - 1`` of an endless reshuffled reading of ``n`` items.
 
     Epoch e (positions e n ... e n + n - 1) is a permutation of 0 ... n-1 that depends on (n, seed, e)
     only. So there is no state to save: a run that stopped after ``start`` items goes on from that
     number, and several processes take slices of the same sequence.
 
+    A permutation is drawn on the CPU, so that it is the same everywhere, and kept on ``device``: within an epoch
+    nothing is copied to it, and it need not be waited for.
+
     Returns:
-        int64 tensor (count,) on the CPU.
+        int64 tensor (count,) on ``device``.
 
     Raises:
         ValueError: n < 1, start < 0 or count < 0.
@@ -250,16 +250,16 @@ def order(n: int, seed: int, start: int, count: int) -> Tensor:
     while position < stop:
         epoch, offset = divmod(position, n)
         take = min(n - offset, stop - position)
-        parts.append(_permutation(n, seed, epoch)[offset : offset + take])
+        parts.append(_permutation(n, seed, epoch, torch.device(device))[offset : offset + take])
         position += take
     # cat copies, so that a caller cannot write into the cached permutation.
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.long)
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.long, device=device)
 
 
-@functools.lru_cache(maxsize=4)
-def _permutation(n: int, seed: int, epoch: int) -> Tensor:
+@functools.lru_cache(maxsize=8)  # two epochs of each of two domains, and some room
+def _permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
     generator = torch.Generator("cpu").manual_seed(_epoch_seed(seed, epoch))
-    return torch.randperm(n, generator=generator)
+    return torch.randperm(n, generator=generator).to(device)
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
@@ -295,18 +295,25 @@ def load(
     """Load a data set onto ``device``.
 
     Args:
-        name: ``"digits"``, ``"glyphs"``, ``"mnist"``, ``"fashion-mnist"``, ``"stacked-digits"`` and ``"stacked-mnist"``
-            (:mod:`gan_course.stacked`), or the path of a folder of images (anything
-            with a path separator or a dot in it, or that is an existing folder). In a folder, ``train/``
-            and ``test/`` are the splits if there are any. Below that, images of any depth count; if all
-            of them lie in subfolders, and these are two or more, the subfolders are the classes. Files
+        name: one of :data:`NAMES`, ``"stacked-digits"`` or ``"stacked-mnist"`` (:mod:`gan_course.stacked`), or the path
+            of a folder of images (anything with a path separator or a dot in it, or that is an existing folder).
+
+            ``"cifar10"`` is CIFAR-10 where it is at hand, in ``$GAN_COURSE_DATA`` or the cache; else the JPEG version
+            if ``$GAN_COURSE_DATA`` has that; else it is downloaded. ``"cifar10-jpeg"`` is the JPEG version and nothing
+            else: ``cifar10-jpeg/{train,test}/CLASS/INDEX.jpg``, in the order of the indices (by class, as
+            ``tools/unpack.py`` finds them). The compression loses detail, so results on it are reported as
+            "CIFAR-10 (JPEG)", never as CIFAR-10; the ``name`` of the set tells which one it is.
+
+            In a folder, ``train/`` and ``test/`` are the splits if there are any. Below that, images of any depth
+            count; if all of them lie in subfolders, and these are two or more, the subfolders are the classes. Files
             are read in the order of their paths. Transparent pixels become white.
         size: side of the square images; by default as stored. Resizing is antialiased and bilinear, after
             cutting out the middle square. glyphs are drawn at the size: 8 to 256, by default 32.
         split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, glyphs has 20,000 and 2,000, MNIST and
-            Fashion-MNIST have 60,000 and 10,000, stacked sets 50,000 and 10,000.
+            Fashion-MNIST have 60,000 and 10,000, stacked sets and CIFAR-10 50,000 and 10,000, STL-10 5,000 and 8,000,
+            and also ``"unlabeled"`` with 100,000 (2.8 GB).
         channels: 1 (grey) or 3 (colour); by default as stored, 3 for glyphs, and for a folder 1 if every file is
-            a grey one, else 3.
+            a grey one, else 3. Colours become grey by the weights of ITU-R BT.601, as Pillow does it.
         device: where the set lives.
         limit: keep the first ``limit`` items only (of a folder: the first paths, so perhaps one class).
 
@@ -317,15 +324,12 @@ def load(
         ValueError: an argument is out of range, or the name is unknown.
         DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
     """
-    _check_count("size", size)
-    _check_count("limit", limit)
+    text = os.fspath(name)
+    check_arguments(size, split, limit, (*SPLITS, "unlabeled") if text == "stl10" else SPLITS)
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: got {channels!r}, expected 1, 3 or None")
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
 
-    text = os.fspath(name)
-    if text == EMBEDDED:
+    if text == "digits":
         x, labels, classes = _digits(split)
     elif text == "glyphs":
         from gan_course import glyphs  # which imports this module
@@ -339,24 +343,40 @@ def load(
         n = min(stacked.SPLIT_SIZES[split], limit or stacked.SPLIT_SIZES[split])
         single = text.removeprefix("stacked-")
         return stacked.load(single, n, SPLITS.index(split), size=size, split=split, device=device)
-    elif text in IDX:
-        x, labels, classes = _idx(text, split)
-    elif _looks_like_path(text):
+    elif text in downloads.IDX:
+        x, labels = downloads.read_idx(text, split)
+        classes = downloads.IDX[text].classes
+    elif text == JPEG_FOLDER or (text == "cifar10" and not downloads.is_at_hand(text) and _jpeg_folder()):
+        text = JPEG_FOLDER
+        x, labels, classes = _cifar10_jpeg(split, limit)
+    elif text in ("cifar10", "stl10"):
+        x, labels, classes = _published(text, split, limit)
+    elif text in downloads.ARCHIVES:
+        raise ValueError(f"name: got {text!r}, which is two domains; expected a data set (see gan_course.domains.load)")
+    elif is_path(text):
         return _folder(Path(text).expanduser(), split, size, channels, limit, device)
     else:
-        raise unknown("data set", text, [EMBEDDED, "glyphs", "stacked-digits", "stacked-mnist", *IDX])
-    x = _resize(x[:limit], size).to(device)  # (N, 1, size, size), the same on every device
+        raise unknown("data set", text, [*(name for name in NAMES if " " not in name), "stacked-mnist"])
+    x = x[:limit]
+    if channels == 1 and x.shape[1] == 3:
+        x = _to_grey(x)
+    x = _resize(x, size).to(device)  # (N, C, size, size), the same on every device
     if channels == 3:
         x = x.expand(-1, 3, -1, -1)
-    return DataSet(x, labels[:limit], name=text, classes=classes)
+    return DataSet(x, None if labels is None else labels[:limit], name=text, classes=classes)
 
 
-def _check_count(name: str, value: int | None) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
+def check_arguments(size: int | None, split: str, limit: int | None, splits: Sequence[str] = SPLITS) -> None:
+    """Raise ValueError unless size and limit are whole numbers of at least 1 (or None) and split is one of splits."""
+    for name, value in (("size", size), ("limit", limit)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
+    if split not in splits:
+        raise unknown("split", split, splits)
 
 
-def _looks_like_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Return whether a name is taken for the path of a folder."""
     return any(c in text for c in (os.sep, os.altsep or os.sep, ".")) or text == "~" or os.path.isdir(text)
 
 
@@ -386,193 +406,78 @@ def _digits(split: str) -> tuple[Tensor, Tensor, list[str]]:
     return x, torch.from_numpy(labels[rows]), [str(i) for i in range(10)]
 
 
-# --- MNIST and Fashion-MNIST ----------------------------------------------------------------------
+# --- CIFAR-10 and STL-10 --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Idx:
-    """A set of four IDX files in ``folder/raw``, as the torchvision class named ``folder`` keeps them."""
-
-    folder: str
-    classes: list[str]
-    mirrors: list[str]  # besides torchvision's own
-    sizes: dict[str, int]
-    sha256: dict[str, str] = field(default_factory=dict)  # of the unpacked files, where they are known
-
-    def files(self, split: str) -> tuple[str, str]:
-        """Names of the image file and the label file."""
-        stem = {"train": "train", "test": "t10k"}[split]
-        return f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"
-
-
-IDX = {
-    "mnist": Idx(
-        folder="MNIST",
-        classes=[str(i) for i in range(10)],
-        mirrors=["https://storage.googleapis.com/cvdf-datasets/mnist/"],
-        sizes={"train": 60_000, "test": 10_000},
-        sha256={
-            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        },
-    ),
-    "fashion-mnist": Idx(
-        folder="FashionMNIST",
-        classes=(
-            ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"]
-            + ["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-        ),
-        mirrors=["https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"],
-        sizes={"train": 60_000, "test": 10_000},
-    ),
-}
-
-
-def data_root() -> Path | None:
-    """The folder ``$GAN_COURSE_DATA``, which is only ever read, or None.
-
-    Raises:
-        DataError: it is not absolute or not a folder.
-    """
-    text = os.environ.get("GAN_COURSE_DATA")
-    if not text:
-        return None
-    if not os.path.isabs(text):
-        raise DataError(f"GAN_COURSE_DATA: got {text!r}, expected an absolute path")
-    if not os.path.isdir(text):
-        raise DataError(f"GAN_COURSE_DATA: {text} is not a folder; correct it or unset it")
-    return Path(text)
-
-
-def cache_root() -> Path:
-    """The folder that downloads go to (it need not exist yet).
-
-    Raises:
-        DataError: ``$GAN_COURSE_CACHE`` is not absolute.
-    """
-    text = os.environ.get("GAN_COURSE_CACHE")
-    if text:
-        if not os.path.isabs(text):
-            raise DataError(f"GAN_COURSE_CACHE: got {text!r}, expected an absolute path")
-        return Path(text)
-    base = os.environ.get("XDG_CACHE_HOME", "")  # the XDG rules say to ignore one that is not absolute
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "gan-course"
-
-
-def _idx(name: str, split: str) -> tuple[Tensor, Tensor, list[str]]:
-    source = IDX[name]
-    raw, remedy = _idx_folder(name)
-    images, labels = source.files(split)
-    n = source.sizes[split]
-    x = _read_idx(raw / images, (n, 28, 28), source.sha256.get(images), remedy)
-    y = _read_idx(raw / labels, (n,), source.sha256.get(labels), remedy)
-    if int(y.max()) >= len(source.classes):
-        raise DataError(f"{raw / labels} holds label {int(y.max())}, expected 0 to 9; {remedy}")
-    return x[:, None], y.long(), source.classes
-
-
-def _idx_folder(name: str) -> tuple[Path, str]:
-    """The folder with the four files of a set, fetched if need be, and the cure if one is damaged."""
-    source = IDX[name]
-    files = [file for split in SPLITS for file in source.files(split)]
-    root, cache = data_root(), cache_root() / source.folder / "raw"
-    archives = [cache]
-    if root is not None and (given := root / source.folder / "raw").is_dir():
-        if all((given / file).is_file() for file in files):
-            return given, "replace it, or unset GAN_COURSE_DATA to download the set"
-        for file in files:
-            if not (given / file).is_file() and not (given / f"{file}.gz").is_file():
-                raise DataError(f"{given / file} is missing; put it there, or unset GAN_COURSE_DATA")
-        archives = [given, cache]  # unpacked into the cache: the data root is never written
-    missing = [file for file in files if not (cache / file).is_file()]
-    if missing:
-        _fetch(name, missing, cache, archives)
-    return cache, "delete it and run again to download it anew"
-
-
-def _read_idx(path: Path, shape: tuple[int, ...], sha256: str | None, remedy: str) -> Tensor:
-    """A uint8 tensor from an IDX file whose size, header and (30 ms for 47 MB) hash are as expected."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
-    # big-endian: 0, 0, 8 (unsigned byte), number of dimensions, then each dimension
-    header = b"".join(n.to_bytes(4, "big") for n in (0x800 + len(shape), *shape))
-    expected = len(header) + int(np.prod(shape))
-    if len(raw) != expected:
-        raise DataError(f"{path} has {len(raw)} bytes, expected {expected}: it is not complete; {remedy}")
-    if not raw.startswith(header):
-        got, want = raw[: len(header)].hex(), header.hex()
-        raise DataError(f"{path} starts with {got}, expected {want}: it is another kind of file; {remedy}")
-    found = hashlib.sha256(raw).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise DataError(f"{path} has sha256 {found}, expected {sha256}: it is damaged; {remedy}")
-    return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=len(header)).reshape(shape)
-
-
-def _fetch(name: str, files: list[str], target: Path, archives: list[Path]) -> None:
-    """Put the IDX ``files`` into ``target``: from ``file.gz`` in one of the ``archives``, else from a mirror.
-
-    Everything happens in a temporary folder inside the target. A file is renamed into place when it is
-    whole and its archive had the right md5, so a crash leaves nothing that looks finished, and two
-    processes at once replace a good file by the same good file.
-    """
+def _published(name: str, split: str, limit: int | None) -> tuple[Tensor, Tensor | None, list[str] | None]:
+    """Images, labels and classes as torchvision reads them, which verifies every file before it opens it."""
     from torchvision import datasets
-    from torchvision.datasets.utils import calculate_md5, download_and_extract_archive
 
-    source = IDX[name]
-    published = getattr(datasets, source.folder)
-    md5 = dict(published.resources)
-    mirrors = [*published.mirrors[:1], *source.mirrors, *published.mirrors[1:]]
+    folder, remedy = downloads.folder(name)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as temporary, _one_at_a_time():
-            for file in files:
-                if (target / file).is_file():
-                    continue  # another process was faster
-                archive, problems = f"{file}.gz", []
-                for found in (folder / archive for folder in archives):
-                    if found.is_file() and (digest := calculate_md5(found)) == md5[archive]:
-                        shutil.copyfile(found, os.path.join(temporary, archive))
-                        break
-                    elif found.is_file():
-                        problems.append(f"{found} has md5 {digest}, expected {md5[archive]}")
-                for mirror in mirrors:
-                    try:  # downloads nothing where the archive is there already
-                        download_and_extract_archive(mirror + archive, temporary, filename=archive, md5=md5[archive])
-                        break
-                    except (OSError, RuntimeError, http.client.HTTPException) as error:
-                        reason = " ".join(str(error).split()) or type(error).__name__
-                        problems.append(f"{mirror + archive}: {reason}")
-                else:
-                    wanted = ", ".join(f"{f}.gz" for f in files)
-                    raise DataError(
-                        f"cannot download {archive} of {name!r} ({'; '.join(problems)}); check the network,"
-                        f" or put {wanted} into {target} by hand, or use the embedded set {EMBEDDED!r}"
-                    )
-                os.replace(os.path.join(temporary, file), target / file)
-    except OSError as error:
+        if name == "cifar10":
+            read = datasets.CIFAR10(folder.parent, train=split == "train")
+            x, labels, classes = read.data.transpose(0, 3, 1, 2), read.targets, read.classes
+        else:
+            read = datasets.STL10(folder.parent, split=split)
+            x, labels, classes = read.data, read.labels, STL10_CLASSES
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{downloads.fault(name, folder) or error}; {remedy}") from error
+    x = torch.from_numpy(x[:limit]).contiguous()
+    return (x, None, None) if split == "unlabeled" else (x, torch.as_tensor(labels, dtype=torch.long), classes)
+
+
+def _jpeg_folder() -> Path | None:
+    """The folder of the JPEG version of CIFAR-10, if there is one."""
+    root = downloads.data_root()
+    return root / JPEG_FOLDER if root is not None and (root / JPEG_FOLDER).is_dir() else None
+
+
+def _cifar10_jpeg(split: str, limit: int | None) -> tuple[Tensor, Tensor, list[str]]:
+    """Images, labels and classes of the folder of JPEGs. Decoding them all takes seconds, so a split is kept."""
+    parent = _jpeg_folder()
+    if parent is None or not (parent / split).is_dir():
         raise DataError(
-            f"cannot write {name!r} to {target} ({error.strerror or error}); make it writable, set"
-            f" GAN_COURSE_CACHE to another folder, or use the embedded set {EMBEDDED!r}"
-        ) from error
+            f"GAN_COURSE_DATA has no folder {JPEG_FOLDER}/{split}; tools/unpack.py in the course's repository makes it"
+            " from cifar10_jpeg_train.npz and cifar10_jpeg_test.npz; or use 'cifar10' (downloaded) or the embedded set"
+            " 'glyphs'"
+        )
+    folder = parent / split
+    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    files = sorted(  # by index, not by class
+        (entry.name, number, entry.stat())
+        for number, name in enumerate(classes)
+        for entry in os.scandir(folder / name)
+        if entry.name.endswith(".jpg")
+    )
+    n = JPEG_SIZES[split]
+    if [name for name, *_ in files] != [f"{i:05d}.jpg" for i in range(n)]:
+        raise DataError(
+            f"{folder} holds {len(files):,} images, expected 00000.jpg to {n - 1:05d}.jpg, each once: it is not"
+            " complete; make it anew with tools/unpack.py"
+        )
+    labels = torch.tensor([number for _, number, _ in files])
+
+    def decode(limit: int | None = None) -> Tensor:
+        paths = [folder / classes[number] / name for name, number, _ in files[:limit]]
+        return read_images(paths, 32, 3)[0]
+
+    if limit is not None and limit < n:
+        return decode(limit), labels, classes
+    state = repr([(name, number, stat.st_size, stat.st_mtime_ns) for name, number, stat in files])
+    key = hashlib.sha256(f"{folder} {classes} {state}".encode()).digest()
+    file = downloads.cache_root() / JPEG_FOLDER / f"{split}.bin"
+    return downloads.kept(file, key, (n, 3, 32, 32), decode), labels, classes
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """One thread at a time downloads, with a timeout: torchvision's own waits for a silent server for ever.
-
-    The default timeout belongs to the process, hence the lock.
-    """
-    with _DOWNLOADING:
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        try:
-            yield
-        finally:
-            socket.setdefaulttimeout(before)
+def _to_grey(x: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W) to (N, 1, H, W): 0.299 R + 0.587 G + 0.114 B in 16-bit fixed point, as Pillow does it."""
+    out = torch.empty(len(x), 1, *x.shape[2:], dtype=torch.uint8)
+    weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32).view(3, 1, 1)
+    step = 1000  # bounds the copy in 32 bits
+    for i in range(0, len(x), step):
+        out[i : i + step, 0] = ((x[i : i + step] * weights).sum(1) + 0x8000) >> 16
+    return out
 
 
 # --- folders of images ----------------------------------------------------------------------------
@@ -586,18 +491,15 @@ def _folder(
     limit: int | None,
     device: str | torch.device,
 ) -> DataSet:
-    from tqdm import tqdm
-
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}, expected a folder of images")
     parts = {s: folder / s for s in SPLITS if (folder / s).is_dir()} or {"train": folder}
     if split not in parts:
         raise DataError(f"{folder} has no subfolder {split}/, expected one for split={split!r}")
-    files = {s: _image_files(path) for s, path in parts.items()}
+    files = {s: image_files(path) for s, path in parts.items()}
     if not files[split]:
-        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{parts[split]} holds no images, expected files that end in {suffixes}")
+        raise no_images(parts[split])
 
     # The classes of both splits together: one that is missing in a split must not shift the numbers.
     tops = {s: [f.relative_to(parts[s]).parts for f in files[s]] for s in parts}
@@ -607,25 +509,56 @@ def _folder(
     if len(classes) > 1:
         labels = torch.tensor([classes.index(top[0]) for top in tops[split][:limit]])
 
-    images, first = [], None
-    for file in tqdm(files[split][:limit], desc=f"reading {folder.name}", unit="image", delay=2, leave=False):
-        image = _read_image(file, channels)
-        if size is None and first is not None and image.shape[1:] != first.shape[1:]:
-            raise DataError(
-                f"{file} is {image.shape[2]}x{image.shape[1]} but {files[split][0]} is {first.shape[2]}x"
-                f"{first.shape[1]}; give a size to bring them to one"
-            )
-        first = image if first is None else first
-        images.append(_resize(image[None], size)[0])
-    if channels is None and any(len(image) == 3 for image in images):
-        images = [image.expand(3, -1, -1) for image in images]
-    x = torch.stack(images).to(device)
+    x = read_images(files[split][:limit], size, channels)[0].to(device)
     return DataSet(x, labels, name=str(folder), classes=classes if labels is not None else None)
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The images below a folder, at any depth, in the order of their paths; hidden ones do not count."""
     found = (f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
     return sorted(f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
+
+
+def no_images(folder: Path) -> DataError:
+    """The error for a folder without images."""
+    return DataError(f"{folder} holds no images, expected files that end in {' '.join(sorted(IMAGE_SUFFIXES))}")
+
+
+def read_images(
+    files: Sequence[Path], size: int | None = None, channels: int | None = None, parts: int = 1
+) -> list[Tensor]:
+    """Read images from files, each of which may hold several side by side.
+
+    Args:
+        files: at least one.
+        size: side that every image is brought to, as in :func:`load`; by default all must be of one size.
+        channels: 1 or 3; by default 1 if every file is a grey one, else 3.
+        parts: square images that each file holds; 1 may have any shape.
+
+    Returns:
+        For each part, from left to right, a tensor ``(len(files), channels, H, W)``, uint8.
+
+    Raises:
+        DataError: a file cannot be read, or has another size than the first or than the parts want.
+    """
+    from tqdm import tqdm
+
+    rows, first = [], None
+    for file in tqdm(files, desc="reading images", unit="image", delay=2, leave=False):
+        image = _read_image(file, channels)
+        height, width = image.shape[1:]
+        if parts > 1 and width != parts * height:
+            raise DataError(f"{file} is {width}x{height}, expected {parts} square images side by side")
+        if size is None and first is not None and image.shape[1:] != first.shape[1:]:
+            raise DataError(
+                f"{file} is {width}x{height} but {files[0]} is {first.shape[2]}x{first.shape[1]}; give a size to bring"
+                " them to one"
+            )
+        first = image if first is None else first
+        rows.append([_resize(part[None], size)[0] for part in image.chunk(parts, 2)])
+    if channels is None and any(len(part) == 3 for row in rows for part in row):
+        rows = [[part.expand(3, -1, -1) for part in row] for row in rows]
+    return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
 def _read_image(file: Path, channels: int | None) -> Tensor:

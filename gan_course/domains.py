@@ -1,22 +1,32 @@
-"""Pairs of image domains whose hidden truth is known, to train and to measure translators.
+"""Two domains of images, to train and to measure translators between them.
 
-A task changes each image of a data set into its partner. Paired, the two are shown together (pix2pix). Unpaired, one
-half of the images is shown as it is and only the changed *other* half (CycleGAN): no image has its partner among them,
-but :func:`partners` still knows it, so that a translation can be compared with what it should have been.
+The truth of a *task* is known: it changes each image of a data set into its partner. Paired, the two are shown together
+(pix2pix). Unpaired, one half of the images is shown as it is and only the changed *other* half (CycleGAN): no image has
+its partner among them, but :func:`partners` still knows it, so that a translation can be compared with what it should
+have been.
+
+Then there are photographs (:data:`SETS`, fetched by :mod:`gan_course.downloads`) and folders, in one of two layouts:
+
+- pairs, as for pix2pix: ``train/`` and ``test/`` (or ``val/`` where there is no ``test/``) hold files each of which is
+  a pair side by side, a square image of domain a on the left and its partner in domain b on the right.
+- unpaired domains, as for CycleGAN: ``trainA/``, ``trainB/``, ``testA/`` and ``testB/`` hold the images of domains a
+  and b; no image has a partner.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, pad
 
-from gan_course import data, glyphs
+from gan_course import data, downloads, glyphs
 from gan_course.data import DataSet, Domains
-from gan_course.errors import unknown
+from gan_course.errors import DataError, unknown
 from gan_course.glyphs import Glyphs
 
 PAPER, INK = (250, 215, 50), (45, 20, 95)  # yellow and dark violet, of "neon"
@@ -61,6 +71,12 @@ GLYPH_TASKS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "texture": ({"texture": "plain"}, {"texture": "striped"}),
 }
 
+#: name -> what it is; folders come by their path
+SETS = {
+    "facades": "photos of facades to maps of their parts, 400 and 106 pairs, 256x256; downloaded (30 MB)",
+    "horse2zebra": "horses to zebras, unpaired, 1,067 and 1,334 photos (120 and 140), 256x256; downloaded (117 MB)",
+}
+
 
 def undo(x: Tensor, task: str) -> Tensor:
     """Return the grey images ``(n, 1, H, W)`` behind changed ones ``(n, 3, H, W)``, all in [-1, 1].
@@ -97,13 +113,27 @@ def partners(images: DataSet, task: str) -> DataSet:
     return DataSet(TASKS[task](images.x), images.labels, name=f"{images.name} ({task})", classes=images.classes)
 
 
-def is_task(name: str) -> bool:
-    """Return whether ``name`` is one for :func:`load`, such as ``"neon-digits"``, and not that of a data set."""
-    return os.fspath(name).removeprefix("from-").partition("-")[0] in {*TASKS, *GLYPH_TASKS}
+def is_task(name: str | os.PathLike) -> bool:
+    """Return whether ``name`` is one for :func:`load` and not for :func:`gan_course.data.load`.
+
+    So are tasks, :data:`SETS`, folders in the layout of CycleGAN, and all that begins with ``from-``. A folder in the
+    layout of pix2pix may be meant as one of ordinary images, so it does not count.
+    """
+    text = os.fspath(name)
+    base = _base(text)
+    return base != text or _is_task(base) or base in SETS or _is_unpaired(Path(base).expanduser())
+
+
+def has_pairs(name: str | os.PathLike) -> bool:
+    """Return whether :func:`load` can give ``name`` with ``paired=True``; it does not look for errors."""
+    base = _base(os.fspath(name))
+    if base in SETS:
+        return "train" in downloads.ARCHIVES[base].images
+    return not _is_unpaired(Path(base).expanduser())
 
 
 def load(
-    name: str,
+    name: str | os.PathLike,
     *,
     size: int | None = None,
     split: str = "train",
@@ -111,41 +141,128 @@ def load(
     device: str | torch.device = "cpu",
     limit: int | None = None,
 ) -> Domains:
-    """Load the two domains of a task.
+    """Load two domains.
 
     Args:
-        name: ``task-base``, such as ``"neon-digits"``: ``a`` holds images of the base (a name or folder for
-            :func:`gan_course.data.load`), ``b`` changed ones. ``from-task-base``, such as ``"from-edges-digits"``,
-            is the same the other way round, as pix2pix translates: from drawings in ``a`` to images in ``b``. A task
-            by factor (:data:`GLYPH_TASKS`) shows only glyphs that have its factors, in fonts with all faces.
-        size, split, device, limit: as for :func:`gan_course.data.load`; ``limit`` counts the images of the base.
-        paired: whether ``b[i]`` is the partner of ``a[i]``. If not, half of the images (every second) are kept and
-            the others are changed, so that the two domains have no image in common.
+        name: a task, a set, or the path of a folder; ``from-`` before it swaps the two domains, as pix2pix translates:
+            ``"from-edges-digits"`` from drawings in ``a`` to images in ``b``, ``"from-facades"`` from maps to photos.
+
+            A task is ``task-base``, such as ``"neon-digits"``: ``a`` holds images of the base (a name or folder for
+            :func:`gan_course.data.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows only glyphs
+            that have its factors, in fonts with all faces.
+
+            ``"facades"`` (CMP Facades as pix2pix has them; the 100 images of ``val`` are left out) has photos in ``a``
+            and label maps in ``b``. ``"horse2zebra"`` has horses in ``a`` and zebras in ``b``.
+        size: as for :func:`gan_course.data.load`.
+        split: ``"train"`` or ``"test"``.
+        paired: whether ``b[i]`` is the partner of ``a[i]``. If not, half of the images (every second) are kept and of
+            the others only the partners, so that the two domains have no image in common. ``"horse2zebra"`` and
+            folders in the layout of CycleGAN have no pairs.
+        device: where the sets live.
+        limit: keep the first ``limit`` images of the base, pairs of the folder, or images of each unpaired domain.
 
     Returns:
-        Domains of RGB images; ``a.labels`` and ``b.labels`` are those of the base.
+        Domains of RGB images. ``a.labels`` and ``b.labels`` are those of the base of a task; else there are none. Files
+        are read in the order of their paths, numbers in them as numbers.
 
     Raises:
-        ValueError: an argument is out of range, or a name is unknown (with the nearest known one).
-        DataError: the base cannot be had.
+        ValueError: an argument is out of range, a name is unknown (with the nearest known one), or there are no pairs.
+        DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
     """
     text = os.fspath(name)
-    task, dash, base = text.removeprefix("from-").partition("-")
-    if not dash or not base:
+    base = _base(text)
+    data.check_arguments(size, split, limit)
+    if _is_task(base):
+        original, changed = _task(base, size, split, paired, limit)
+    elif base in SETS:
+        if paired and not has_pairs(base):
+            raise _no_pairs(base)
+        folder, remedy = downloads.folder(base)
+        parts = [split] if has_pairs(base) else [f"{split}{side}" for side in "AB"]
+        if fault := downloads.fault(base, folder, parts):
+            raise DataError(f"{fault}; {remedy}")
+        original, changed = _folder(base, folder, size, split, paired, limit)
+    elif data.is_path(base):
+        original, changed = _folder(base, Path(base).expanduser(), size, split, paired, limit)
+    elif "-" in base.strip("-"):
+        raise unknown("task", base.partition("-")[0], [*TASKS, *GLYPH_TASKS])
+    else:
         known = ", ".join([*TASKS, *GLYPH_TASKS])
         raise ValueError(
-            f"name must be task-base or from-task-base, such as 'neon-digits', with task one of {known}; got {text!r}"
+            f"name must be task-base or from-task-base, such as 'neon-digits', with task one of {known}; or one of"
+            f" {', '.join(SETS)}; or the path of a folder; got {text!r}"
         )
-    if task in GLYPH_TASKS and base == "glyphs":
-        original, changed = _glyphs(task, size, split, paired, limit)
-    else:
-        _check_task(task, base)
-        whole = data.load(base, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
-        _check_least(text, len(whole), paired)
-        original = whole if paired else _every_second(whole, 0)
-        changed = partners(whole if paired else _every_second(whole, 1), task)
-    a, b = (changed, original) if text.startswith("from-") else (original, changed)
+    a, b = (original, changed) if base == text else (changed, original)
     return Domains(a, b, paired=paired, name=text).to(device)
+
+
+def _base(text: str) -> str:
+    return text.removeprefix("from-")
+
+
+def _is_task(base: str) -> bool:
+    task, _, rest = base.partition("-")
+    return bool(rest) and task in {*TASKS, *GLYPH_TASKS}
+
+
+def _is_unpaired(folder: Path) -> bool:
+    return (folder / "trainA").is_dir()
+
+
+def _no_pairs(name: str | Path) -> ValueError:
+    return ValueError(
+        f"paired: got True, but in {str(name)!r} no image has a partner; expected False, and a family that learns"
+        " without pairs, such as cyclegan"
+    )
+
+
+def _task(base: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:
+    task, _, name = base.partition("-")
+    if task in GLYPH_TASKS and name == "glyphs":
+        return _glyphs(task, size, split, paired, limit)
+    _check_task(task, name)
+    whole = data.load(name, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
+    _check_least(base, len(whole), paired)
+    if paired:
+        return whole, partners(whole, task)
+    return _every_second(whole, 0), partners(_every_second(whole, 1), task)
+
+
+def _folder(
+    name: str, folder: Path, size: int | None, split: str, paired: bool, limit: int | None
+) -> tuple[DataSet, DataSet]:
+    """The two domains in a folder, in one of the two layouts."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"{folder} {what}, expected a folder of pairs, or one with trainA/ and trainB/")
+    if _is_unpaired(folder):
+        if paired:
+            raise _no_pairs(name)
+        a, b = (data.read_images(_files(folder / f"{split}{side}")[:limit], size, 3)[0] for side in "AB")
+        return DataSet(a, name=f"{name} (A)"), DataSet(b, name=f"{name} (B)")
+    a, b = data.read_images(_files(_part(folder, split))[:limit], size, 3, parts=2)
+    left, right = DataSet(a, name=f"{name} (left)"), DataSet(b, name=f"{name} (right)")
+    _check_least(name, len(left), paired)
+    return (left, right) if paired else (_every_second(left, 0), _every_second(right, 1))
+
+
+def _part(folder: Path, split: str) -> Path:
+    """The subfolder of a split; of a folder without splits, all is for training."""
+    if not (folder / "train").is_dir() and split == "train":
+        return folder
+    names = ["train"] if split == "train" else ["test", "val"]
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    raise DataError(f"{folder} has no subfolder {' or '.join(names)}, expected one for split={split!r}")
+
+
+def _files(folder: Path) -> list[Path]:
+    """The images in a folder, 2.jpg before 10.jpg."""
+    found = data.image_files(folder)
+    if not found:
+        raise data.no_images(folder)
+    return sorted(found, key=lambda f: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", str(f))])
 
 
 def _glyphs(task: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:

@@ -36,19 +36,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import re
 import string
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.data import DataSet, Domains, cache_root
+from gan_course.data import DataSet, Domains
+from gan_course.downloads import cache_root, kept
 from gan_course.errors import unknown
 
 CHARACTERS = "ABCDEFGHIJ"
@@ -603,13 +601,8 @@ def load(size: int, split: str, channels: int, limit: int | None) -> Glyphs:
     factors = draw_factors(n, SPLIT_SEEDS[split])
     if channels == 1:
         return Glyphs(render(factors, size, channels=1), factors)
-    file, key = cache_root() / "glyphs" / f"{split}-{size}.bin", _key(factors)
-    x = _read(file, key, (n, 3, size, size))
-    if x is None:
-        x = render(factors, size)
-        with suppress(OSError):
-            _write(file, key, x)
-    return Glyphs(x, factors)
+    file = cache_root() / "glyphs" / f"{split}-{size}.bin"
+    return Glyphs(kept(file, _key(factors), (n, 3, size, size), lambda: render(factors, size)), factors)
 
 
 def _key(factors: Mapping[str, Tensor]) -> bytes:
@@ -621,30 +614,6 @@ def _key(factors: Mapping[str, Tensor]) -> bytes:
     versions = f"{PIL.__version__} {features.version('freetype2')} {matplotlib.__version__}"
     parts = [versions.encode(), Path(__file__).read_bytes(), *(factors[name].numpy().tobytes() for name in FACTORS)]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
-
-
-def _read(file: Path, key: bytes, shape: tuple[int, ...]) -> Tensor | None:
-    """The images in the file, or None if it is missing, damaged or made by other versions."""
-    try:
-        raw = np.fromfile(file, np.uint8)
-    except OSError:
-        return None
-    head, pixels = raw[:64].tobytes(), raw[64:]
-    whole = len(pixels) == np.prod(shape) and head == key + hashlib.sha256(pixels).digest()
-    return torch.from_numpy(pixels).reshape(shape) if whole else None
-
-
-def _write(file: Path, key: bytes, x: Tensor) -> None:
-    """Key, sha256 of the pixels, pixels: written beside the file and renamed, so that it is never half there."""
-    pixels = x.numpy().tobytes()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".making-")
-    try:
-        with open(handle, "wb") as out:
-            out.write(key + hashlib.sha256(pixels).digest() + pixels)
-        os.replace(temporary, file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 # --- checks ---------------------------------------------------------------------------------------

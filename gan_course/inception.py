@@ -12,14 +12,13 @@ set, and the same preprocessing of it, above all resizing and JPEG compression.
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.client
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from gan_course import data
+from gan_course import downloads
 from gan_course.errors import DataError
 from gan_course.features import check_images
 
@@ -107,18 +106,18 @@ def _load(device: str, weights: str) -> Inception:
 
 def _published() -> Path:
     """The file of the published weights, verified; downloaded into the cache if need be."""
-    cached = data.cache_root() / FILE
-    places = [cached] if (root := data.data_root()) is None else [root / FILE, cached]
+    cached = downloads.cache_root() / FILE
+    places = [cached] if (root := downloads.data_root()) is None else [root / FILE, cached]
     for path in places:
         if path.is_file():
             if (size := path.stat().st_size) != BYTES:
                 raise DataError(f"{path} has {size} bytes, expected {BYTES}: it is not complete; replace or remove it")
-            if (found := _sha256(path)) != SHA256:
+            if (found := downloads.sha256(path)) != SHA256:
                 raise DataError(f"{path} has sha256 {found}, expected {SHA256}: it is damaged; replace or remove it")
             return path
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with data._one_at_a_time():  # with a timeout
+        with downloads.one_at_a_time():  # with a timeout
             torch.hub.download_url_to_file(URL, str(cached), hash_prefix=SHA256)  # renamed into place when verified
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -128,11 +127,3 @@ def _published() -> Path:
             f" written, {INSTEAD}"
         ) from error
     return cached
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

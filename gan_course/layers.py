@@ -45,12 +45,14 @@ class SpectralNorm(nn.Module):
     def advance(self, weight: Tensor, iterations: int = 1) -> None:
         """Do power iterations towards the leading singular vectors of ``weight``."""
         matrix = self._matrix(weight)
-        for _ in range(iterations):
-            self.v.copy_(normalize(matrix.T @ self.u, dim=0))
-            self.u.copy_(normalize(matrix @ self.v, dim=0))
+        with torch.autocast(weight.device.type, enabled=False):
+            for _ in range(iterations):
+                self.v.copy_(normalize(matrix.T @ self.u, dim=0))
+                self.u.copy_(normalize(matrix @ self.v, dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        sigma = self.u @ (self._matrix(weight) @ self.v)  # u and v are constants, the gradient flows through W
+        with torch.autocast(weight.device.type, enabled=False):  # the norm needs full precision
+            sigma = self.u @ (self._matrix(weight) @ self.v)  # u and v are constants, the gradient flows through W
         return weight / sigma
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from gan_course import parallel
 from gan_course.errors import unknown
 
 
@@ -134,7 +135,7 @@ def gradient_penalty(
     if real.shape != fake.shape:
         raise ValueError(f"real and fake must have the same shape, got {tuple(real.shape)} and {tuple(fake.shape)}")
     if epsilon is None:
-        epsilon = torch.rand(len(real), dtype=real.dtype, device=real.device)
+        epsilon = parallel.rand(len(real), dtype=real.dtype, device=real.device)
     if epsilon.shape != (len(real),):
         raise ValueError(f"epsilon must have shape ({len(real)},), one for each sample, got {tuple(epsilon.shape)}")
     epsilon = epsilon.view(-1, *[1] * (real.ndim - 1))

@@ -1,5 +1,6 @@
 """The command line as a user types it."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import checkpoint, cli, features, glyphs, metrics, models, stacked
+from gan_course import checkpoint, cli, downloads, features, glyphs, metrics, models, stacked
 from gan_course.models.gan import RECIPES
-from gan_course.train import CHECKPOINT
+from gan_course.runs import CHECKPOINT
 
 SMALL = ["--data", "digits", "--seed", "3"]
 
@@ -25,14 +26,14 @@ def run(*arguments: str | Path) -> int:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return dict(checkpoint._tensors(checkpoint.load(folder / CHECKPOINT)["model"]))
+    return dict(checkpoint.tensors(checkpoint.load(folder / CHECKPOINT)["model"]))
 
 
 def test_train_sample_evaluate(tmp_path, capsys):
     out = tmp_path / "run"
     assert run("train", "gan", *SMALL, "--steps", 40, "--out", out) == 0
     assert "digits: 1,297 images of shape (1, 8, 8); new run" in capsys.readouterr().out
-    assert {p.name for p in out.iterdir()} == {"checkpoint.pt", "log.jsonl", "samples"}
+    assert {p.name for p in out.iterdir()} == {"checkpoint.pt", "log.jsonl", "samples", ".lock"}
     assert len(list((out / "samples").iterdir())) == 21
 
     assert run("sample", out, "--n", 12, "--out", tmp_path / "deep" / "grid.png") == 0
@@ -71,7 +72,7 @@ def test_every_family_trains_samples_and_evaluates(family, tmp_path, capsys, mon
     name, out = next(iter(models.recipes(family))), tmp_path / "run"
     command = ["train", family, "--data", name, "--steps", 3, "--batch", 8, "--out", out, *QUICK[family]]
     assert run(*command) == 0
-    assert f"{name}: " in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith(name)
     assert run(*command) == 0  # goes on with the run, which is done
     assert "nothing to do" in capsys.readouterr().out
 
@@ -155,7 +156,8 @@ def test_modes_of_stacked_digits_are_counted(tmp_path, capsys, monkeypatch):
 def test_list_names_everything_that_there_is(capsys):
     assert run("list") == 0
     shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    assert set(models.FAMILIES) | set(metrics.METRICS) | {"digits", "glyphs", "mnist", "neon"} <= set(shown)
+    known = {"digits", "glyphs", "mnist", "cifar10", "cifar10-jpeg", "stl10", "neon", "facades", "horse2zebra"}
+    assert set(models.FAMILIES) | set(metrics.METRICS) | known <= set(shown)
 
 
 def test_kill_9_then_the_same_command_ends_with_the_same_bits(tmp_path):
@@ -246,9 +248,10 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
     assert "Did you mean 'width'?" in errors(capsys, "train", "gan", *SMALL, "--set", "widht=9", "--out", new)
     assert "Did you mean 'neon'?" in errors(capsys, "train", "cyclegan", "--data", "noen-digits", "--out", new)
-    assert "is a task for translators; family 'gan'" in errors(
-        capsys, "train", "gan", "--data", "neon-digits", "--out", new
-    )
+    for name in ("neon-digits", "facades", "from-horse2zebra"):
+        assert f"--data {name!r} is for translators; family 'gan' needs a data set" in errors(
+            capsys, "train", "gan", "--data", name, "--out", new
+        )
     assert "size: got 0" in errors(capsys, "train", "gan", *SMALL, "--size", 0, "--out", new)
     assert "size: got 0" in errors(capsys, "train", "cyclegan", "--data", "bold-glyphs", "--size", 0, "--out", new)
     for wrong, message in (
@@ -316,6 +319,39 @@ def test_show_data(tmp_path, capsys):
     assert "digits train: 1,297 images of shape (1, 8, 8), images per class [" in out
     assert "digits test: 500 images" in out
     assert Image.open(tmp_path / "grid.png").size == (73, 73)
+
+
+def test_photos_and_label_maps_from_the_data_root(tmp_path, capsys, monkeypatch):
+    """Tiny facades and horse2zebra in the data root: shown, trained on, translated and measured."""
+    counts = {"facades": {"train": 8, "val": 1, "test": 6}}
+    counts["horse2zebra"] = {"trainA": 8, "trainB": 7, "testA": 6, "testB": 7}
+    for name, parts in counts.items():
+        archive = dataclasses.replace(downloads.ARCHIVES[name], images=parts)
+        monkeypatch.setitem(downloads.ARCHIVES, name, archive)
+        for part, n in parts.items():
+            (tmp_path / name / part).mkdir(parents=True)
+            for i in range(n):
+                image = Image.new("RGB", (64 if name == "facades" else 32, 32), (20 * i, 90, 9))
+                image.save(tmp_path / name / part / f"{i}.jpg")
+    monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path))
+    assert run("data", "facades", "--out", tmp_path / "grid.png") == 0
+    assert run("data", "from-horse2zebra") == 0
+    printed = capsys.readouterr().out
+    assert "facades train: 8 pairs of shape (3, 32, 32)" in printed and "facades test: 6 pairs" in printed
+    assert "from-horse2zebra train: 7 and 8 unpaired images of shape (3, 32, 32)" in printed
+    assert Image.open(tmp_path / "grid.png").size == (1 + 8 * 33, 1 + 2 * 33)
+
+    usual = ["--size", 16, "--steps", 1, "--batch", 2, "--out"]
+    assert run("train", "pix2pix", "--data", "from-facades", *usual, tmp_path / "pix2pix", *QUICK["pix2pix"]) == 0
+    assert run("train", "cyclegan", "--data", "horse2zebra", *usual, tmp_path / "cyclegan", *QUICK["cyclegan"]) == 0
+    for family in ("pix2pix", "cyclegan"):
+        assert run("sample", tmp_path / family, "--n", 4, "--out", tmp_path / "grid.png") == 0
+        assert run("evaluate", tmp_path / family) == 0
+        result = json.loads((tmp_path / family / "metrics.json").read_text())
+        assert result["samples"] == 6 and ("error_to_truth" in result["generated"]) == (family == "pix2pix")
+    new = ["--size", 16, "--out", tmp_path / "new"]
+    message = "paired: got True, but in 'horse2zebra' no image has a partner"
+    assert message in errors(capsys, "train", "pix2pix", "--data", "horse2zebra", *new)
 
 
 def test_generated_and_real_images_are_measured_in_the_same_number(trained, capsys):

@@ -1,14 +1,19 @@
-"""Tasks with a hidden truth: what each does to an image, which images come together, and what is refused."""
+"""Two domains: what a task does to an image, which images come together, what folders hold, and what is refused."""
+
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
-from gan_course import data, domains
+from gan_course import data, domains, downloads
 from gan_course.data import DataSet, Domains
+from gan_course.errors import DataError
 from gan_course.features import judge
 
 
@@ -117,8 +122,6 @@ def test_glyphs_change_by_one_factor(task):
 def test_splits_and_a_folder(tmp_path):
     train, test = (domains.load("red-glyphs", size=16, split=s, limit=8) for s in ("train", "test"))
     assert not torch.equal(train.a.x, test.a.x)
-    from PIL import Image
-
     for i, x in enumerate(images(4, 8).x):
         Image.fromarray(x.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
     d = domains.load(f"edges-{tmp_path}", size=8)
@@ -134,6 +137,11 @@ def test_splits_and_a_folder(tmp_path):
         ({"name": "neo-digits"}, "unknown task 'neo'; known: neon.*Did you mean 'neon'"),
         ({"name": "neon-digit"}, "unknown data set 'digit'.*Did you mean 'digits'"),
         ({"name": "italic-digits"}, "task 'italic' is for glyphs only, got 'digits'"),
+        ({"name": "facade"}, "or one of facades, horse2zebra; or the path of a folder; got 'facade'"),
+        ({"name": "horse2zebra", "paired": True}, "paired: got True, but in 'horse2zebra' no image has a partner"),
+        ({"name": "from-horse2zebra", "paired": True}, "no image has a partner; expected False.*cyclegan"),
+        ({"name": "facades", "split": "val"}, "unknown split 'val'"),
+        ({"name": "facades", "size": 0}, "size: got 0"),
         ({"name": "neon-digits", "split": "tset"}, "unknown split 'tset'"),
         ({"name": "italic-glyphs", "split": "tset"}, "unknown split 'tset'.*Did you mean 'test'"),
         ({"name": "neon-digits", "limit": 1}, "'neon-digits' must have at least 2 images to be unpaired, got 1"),
@@ -143,6 +151,113 @@ def test_splits_and_a_folder(tmp_path):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         domains.load(**arguments)
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+def save(file: Path, *shades: int, side: int = 6) -> None:
+    """Write grey squares side by side, without loss."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.repeat(np.array(shades, np.uint8), side)[None].repeat(side, 0)).save(file)
+
+
+@pytest.fixture
+def pairs(tmp_path) -> Path:
+    """Eleven pairs to train on, number i of which has the shades i and 200 + i, and three to test on."""
+    for split, n in (("train", 11), ("val", 3)):
+        for i in range(1, n + 1):
+            save(tmp_path / "pairs" / split / f"{i}.png", i, 200 + i)
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def apart(tmp_path) -> Path:
+    for part, n, shade in (("trainA", 5, 0), ("trainB", 4, 100), ("testA", 2, 200), ("testB", 3, 220)):
+        for i in range(n):
+            save(tmp_path / "apart" / part / f"{i}.png", shade + i)
+    return tmp_path / "apart"
+
+
+def shades(images: DataSet) -> list[int]:
+    assert images.shape[0] == 3 and all((x == x.flatten()[0]).all() for x in images.x)
+    return images.x[:, 0, 0, 0].tolist()
+
+
+def test_a_folder_of_pairs(pairs):
+    d = domains.load(pairs, paired=True)
+    assert d.paired and d.shape == (2, 3, 6, 6) and d.name == str(pairs) and d.a.labels is None
+    assert shades(d.a) == list(range(1, 12)) and shades(d.b) == list(range(201, 212))  # 2.png before 10.png
+    back = domains.load(f"from-{pairs}", paired=True, size=4, limit=3)
+    assert shades(back.a) == [201, 202, 203] and shades(back.b) == [1, 2, 3] and back.shape == (2, 3, 4, 4)
+    apart = domains.load(pairs)
+    assert not apart.paired and shades(apart.a) == [1, 3, 5, 7, 9, 11] and shades(apart.b) == [202, 204, 206, 208, 210]
+    assert shades(domains.load(pairs, split="test", paired=True).a) == [1, 2, 3]  # val, for there is no test
+    save(pairs / "test" / "a.png", 77, 88)
+    assert shades(domains.load(pairs, split="test", paired=True).a) == [77]
+    flat = domains.load(pairs / "train", paired=True)
+    assert shades(flat.a) == list(range(1, 12))
+
+
+def test_a_folder_of_two_domains(apart, monkeypatch):
+    d = domains.load(apart)
+    assert not d.paired and shades(d.a) == [0, 1, 2, 3, 4] and shades(d.b) == [100, 101, 102, 103]
+    back = domains.load(f"from-{apart}", split="test", limit=2)
+    assert shades(back.a) == [220, 221] and shades(back.b) == [200, 201]
+    with pytest.raises(ValueError, match="paired: got True, but in '.*apart' no image has a partner"):
+        domains.load(apart, paired=True)
+    monkeypatch.chdir(apart.parent)
+    assert len(domains.load("apart")) == len(domains.load("from-./apart")) == 5
+
+
+def test_which_names_are_domains_and_which_have_pairs(pairs, apart):
+    for name in ("neon-digits", "from-edges-digits", "facades", "from-facades", "horse2zebra", apart, f"from-{pairs}"):
+        assert domains.is_task(name)
+    for name in ("digits", "cifar10", "cifar10-jpeg", "stl10", "stacked-digits", pairs, "red", "neon-"):
+        assert not domains.is_task(name)
+    assert all(map(domains.has_pairs, ("neon-digits", "facades", "from-facades", pairs, f"from-{pairs}")))
+    assert not any(map(domains.has_pairs, ("horse2zebra", "from-horse2zebra", apart, f"from-{apart}")))
+
+
+def test_what_is_wrong_with_a_folder_is_said(pairs, apart):
+    def fails(message: str, name: object, **kwargs) -> None:
+        with pytest.raises(DataError, match=message) as caught:
+            domains.load(name, **kwargs)
+        assert "\n" not in str(caught.value)
+
+    fails("none does not exist, expected a folder of pairs, or one with trainA/", pairs / "none")
+    fails("1.png is a file", pairs / "train" / "1.png")
+    fails("train has no subfolder test or val, expected one for split='test'", pairs / "train", split="test")
+    (pairs / "empty" / "train").mkdir(parents=True)
+    fails("train holds no images, expected files that end in", pairs / "empty")
+    save(pairs / "train" / "3.png", 1)
+    fails("3.png is 6x6, expected 2 square images side by side", pairs)
+    save(pairs / "train" / "3.png", 1, 2, side=8)
+    fails("3.png is 16x8 but .*1.png is 12x6; give a size", pairs)
+    assert len(domains.load(pairs, size=6, paired=True)) == 11
+    for file in (apart / "testB").iterdir():
+        file.unlink()
+    fails("testB holds no images", apart, split="test")
+    save(pairs / "one" / "1.png", 1, 2)
+    with pytest.raises(ValueError, match="must have at least 2 images to be unpaired, got 1"):
+        domains.load(pairs / "one")
+
+
+REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere") / "facades"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no facades in GAN_COURSE_DATA")
+def test_real_facades_have_photos_on_the_left_and_labels_on_the_right():
+    train, test = (domains.load("facades", split=split, paired=True, size=64) for split in ("train", "test"))
+    assert (len(train), len(test)) == (400, 106) and domains.load("facades", limit=2).shape == (2, 3, 256, 256)
+    for d in (train, test):
+        # The maps are mostly blue, the colour of walls, and saturated; photos of houses are neither.
+        spread = [(side.x.amax(1).int() - side.x.amin(1).int()).float().mean() for side in (d.a, d.b)]
+        assert spread[0] < 40 and spread[1] > 150
+        red, _, blue = d.b.x.float().mean((0, 2, 3))
+        assert blue > 150 > 80 > red
+    assert torch.equal(domains.load("from-facades", paired=True, size=64).a.x, train.b.x)
+    assert downloads.fault("facades", REAL) is None
 
 
 def test_images_that_a_task_cannot_take_are_refused():

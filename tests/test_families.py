@@ -15,7 +15,8 @@ from gan_course import checkpoint, models
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
 from gan_course.models import FAMILIES
-from gan_course.train import CHECKPOINT, fit
+from gan_course.runs import CHECKPOINT
+from gan_course.train import fit
 
 #: The least that each family can be built with, beside the shape of its data.
 SMALL = {
@@ -74,7 +75,7 @@ def output(model: torch.nn.Module, name: str, n: int = 3) -> torch.Tensor:
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    left, right = (checkpoint._tensors(checkpoint.capture(model)) for model in (a, b))
+    left, right = (checkpoint.tensors(checkpoint.capture(model)) for model in (a, b))
     return all(name == other and torch.equal(x, y) for (name, x), (other, y) in zip(left, right, strict=True))
 
 
@@ -110,7 +111,7 @@ def test_a_step_moves_every_network_and_leaves_no_gradient(name):
     assert any(key.startswith("loss") for key in logs)
     assert all(v.ndim == 0 and not v.requires_grad and v.isfinite() for v in logs.values())
     assert all(p.grad is None for p in model.parameters())
-    trained = {id(p) for o in checkpoint._optimizers(model) for g in o[1].param_groups for p in g["params"]}
+    trained = {id(p) for o in checkpoint.optimizers(model) for g in o[1].param_groups for p in g["params"]}
     still = [k for k, p in model.named_parameters() if id(p) in trained and torch.equal(p, before[k])]
     assert still == WITHOUT_GRADIENT.get(name, []), "parameters that the steps did not move"
     outside = [k for k, p in model.named_parameters() if p.requires_grad and id(p) not in trained]
@@ -231,6 +232,57 @@ def test_float64(name):
     logs = model.step(real.double(), labels)
     assert all(v.isfinite() for v in logs.values())
     assert all(p.dtype == torch.float64 for p in model.parameters())
+
+
+@every_family
+def test_bfloat16_trains_weights_in_float32(name):
+    """Autocast rounds products to 8 bits; losses stay near, and weights, moments and penalties as they are.
+
+    With autocast's cache, all passes of a step would see the weights of the first: the Wasserstein losses show it.
+    """
+    exact, rounded = build(name), build(name)
+    settings = {"batch": BATCH, "log_every": 1, "progress": False}
+    first = fit(exact, noise(name), 4, **settings).rows[0]
+    history = fit(rounded, noise(name), 4, precision="bf16", **settings)
+    assert not same(exact, rounded)
+    for key in first:
+        if key.startswith("loss"):
+            assert history.rows[0][key] == pytest.approx(first[key], rel=0.05, abs=0.05)
+    assert all(x.dtype == torch.float32 for _, x in checkpoint.tensors(checkpoint.capture(rounded)["optimizers"]))
+    assert all(p.dtype == torch.float32 for p in rounded.parameters())
+    assert output(rounded, name).dtype == torch.float32
+
+
+@every_family
+def test_backward_passes_are_outside_of_autocast(name, monkeypatch):
+    """Within, the second derivatives of a penalty would be rounded."""
+    seen = []
+    backward = torch.Tensor.backward
+    monkeypatch.setattr(
+        torch.Tensor, "backward", lambda *a, **k: (seen.append(torch.is_autocast_enabled("cpu")), backward(*a, **k))
+    )
+    fit(build(name), noise(name), 1, batch=BATCH, precision="bf16", progress=False)
+    assert seen and not any(seen)
+
+
+@every_family
+def test_channels_last_changes_the_layout_only(name, tmp_path):
+    plain, turned = build(name).double(), build(name).double()
+    real, labels = batch(plain, name)
+    turned.to(memory_format=torch.channels_last)
+    for model in (plain, turned):
+        torch.manual_seed(2)
+        model.step(real.double(), labels)
+    for key, x in plain.state_dict().items():
+        torch.testing.assert_close(turned.state_dict()[key], x, rtol=1e-9, atol=1e-9)
+    whole, parts = build(name), build(name)
+    settings = {"batch": BATCH, "channels_last": True, "progress": False}
+    fit(whole, noise(name), 6, **settings)
+    fit(build(name), noise(name), 3, out=tmp_path, **settings)
+    fit(parts, noise(name), 6, out=tmp_path, **settings)
+    assert same(whole, parts)
+    with pytest.raises(CheckpointError, match="channels_last was True, now None"):
+        fit(build(name), noise(name), 6, batch=BATCH, out=tmp_path, progress=False)
 
 
 @every_family

@@ -16,7 +16,8 @@ from gan_course.models.conditional import ConditionalGAN
 from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.wgan import WGAN
-from gan_course.train import CHECKPOINT, LOG, fit
+from gan_course.runs import CHECKPOINT, LOG
+from gan_course.train import fit, rate_factor
 
 
 def images(n: int = 50) -> DataSet:
@@ -31,7 +32,7 @@ def model(**settings) -> GAN:
 
 def same(a: GAN, b: GAN) -> bool:
     left, right = checkpoint.capture(a), checkpoint.capture(b)
-    tensors = zip(checkpoint._tensors(left), checkpoint._tensors(right), strict=True)
+    tensors = zip(checkpoint.tensors(left), checkpoint.tensors(right), strict=True)
     return all(name == other and torch.equal(x, y) for (name, x), (other, y) in tensors)
 
 
@@ -247,6 +248,36 @@ def test_learning_rate_decay_is_linear_to_zero_and_resumes(tmp_path):
         fit(model(lr_d=0.8), images(), 8, decay_from=2, out=tmp_path, progress=False)
 
 
+def test_rate_factor():
+    linear = [rate_factor(step, 6, decay_from=2) for step in range(1, 7)]
+    assert linear == pytest.approx([1, 1, 1, 0.75, 0.5, 0.25])
+    warmed = [rate_factor(step, 10, warmup=4) for step in range(1, 7)]
+    assert warmed == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    cosine = [rate_factor(step, 102, decay_from=2, decay="cosine") for step in (2, 3, 53, 103)]
+    assert cosine == pytest.approx([1, 1, 0.5, 0], abs=1e-12)  # step 103 would be the first after the run
+    assert rate_factor(3, 10, warmup=4, decay_from=0) == pytest.approx(0.75 * 0.8)
+    assert rate_factor(7, 10) == 1
+
+
+def test_schedules_reach_the_optimizers_and_belong_to_the_run(tmp_path):
+    class Watching(GAN):
+        def step(self, real, labels=None):
+            self.rates = [*getattr(self, "rates", []), self.optimizer_d.param_groups[0]["lr"]]
+            return super().step(real, labels)
+
+    gan = Watching((1, 4, 4), latent_dim=3, width=8, lr_d=0.8)
+    fit(gan, images(), 4, warmup=2, decay_from=2, decay="cosine", out=tmp_path, progress=False)
+    assert gan.rates == pytest.approx([0.4, 0.8, 0.8, 0.4])
+    assert gan.optimizer_d.param_groups[0]["lr"] == 0.8
+    for changed, message in [
+        ({"warmup": 3}, "warmup was 2, now 3"),
+        ({"decay": "linear"}, "decay was cosine, now None"),
+    ]:
+        settings = {"warmup": 2, "decay_from": 2, "decay": "cosine", **changed}
+        with pytest.raises(CheckpointError, match=message):
+            fit(GAN((1, 4, 4), latent_dim=3, width=8, lr_d=0.8), images(), 4, out=tmp_path, progress=False, **settings)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
 def test_truncated_checkpoint_is_refused_and_kept(tmp_path, share):
     fit(model(), images(), 5, out=tmp_path, progress=False)
@@ -263,7 +294,7 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path):
     """torch.load alone reads a changed weight without a word."""
     path = tmp_path / CHECKPOINT
     checkpoint.save(path, checkpoint.capture(model()))
-    whole, original = path.read_bytes(), dict(checkpoint._tensors(checkpoint.load(path)))
+    whole, original = path.read_bytes(), dict(checkpoint.tensors(checkpoint.load(path)))
     refused = 0
     for position in torch.randint(len(whole), (200,)).tolist():
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
@@ -273,7 +304,7 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path):
             assert "\n" not in str(error)
             refused += 1
         else:  # it was in the padding between the members of the archive
-            assert all(torch.equal(tensor, original[name]) for name, tensor in checkpoint._tensors(state))
+            assert all(torch.equal(tensor, original[name]) for name, tensor in checkpoint.tensors(state))
     assert refused > 100
 
 
@@ -312,9 +343,53 @@ def test_non_finite_loss_stops_and_is_named(tmp_path):
     gan = model(lr_g=1e-3)
     with torch.no_grad():
         gan.discriminator.layers[1].weight.fill_(float("inf"))
-    with pytest.raises(FloatingPointError, match="loss_d is nan within the 10 steps up to step 10"):
+    message = "loss_d is nan at step 1; after step 10, model.*weight .* not finite; no checkpoint was made yet"
+    with pytest.raises(FloatingPointError, match=message):
         fit(gan, images(), 20, out=tmp_path, log_every=10, progress=False)
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_the_first_step_that_is_not_finite_is_named_and_the_checkpoint_stays(tmp_path):
+    class Breaking(GAN):
+        def step(self, real, labels=None):
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 17:
+                with torch.no_grad():
+                    self.generator.layers[3].weight[0, 0] = float("inf")
+            return super().step(real, labels)
+
+    torch.manual_seed(0)
+    gan = Breaking((1, 4, 4), latent_dim=3, width=8)
+    message = "loss_. is (nan|inf) at step 17; after step 20, model.*; the checkpoint of step 10 stays"
+    with pytest.raises(FloatingPointError, match=message):
+        fit(gan, images(), 40, out=tmp_path, log_every=10, checkpoint_seconds=0, progress=False)
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 10
+    assert len((tmp_path / LOG).read_text().splitlines()) == 1
+
+
+def test_weights_that_break_in_the_last_step_are_named():
+    """After the last losses: without this look, the run would seem to have gone well."""
+
+    class Breaking(GAN):
+        def step(self, real, labels=None):
+            logs = super().step(real, labels)
+            with torch.no_grad():
+                self.generator.layers[6].bias[1] = float("nan")
+            return logs
+
+    gan = Breaking((1, 4, 4), latent_dim=3, width=8)
+    with pytest.raises(FloatingPointError, match=r"^after step 1, model.generator.layers.6.bias is not finite$"):
+        fit(gan, images(), 1, progress=False)
+
+
+def test_loss_that_breaks_without_breaking_weights_is_told_apart():
+    class Breaking(GAN):
+        def step(self, real, labels=None):
+            return {**super().step(real, labels), "loss_d": torch.tensor(float("inf"))}
+
+    gan = Breaking((1, 4, 4), latent_dim=3, width=8)
+    with pytest.raises(FloatingPointError, match="^loss_d is inf at step 1; after step 2, all weights are finite$"):
+        fit(gan, images(), 2, progress=False)
 
 
 def test_numbers_of_numpy_come_back_as_plain_ones(tmp_path):
@@ -373,6 +448,10 @@ def test_restore_refuses_another_model():
         ({"steps": 1e4}, "steps must be a whole number, got 10000.0"),
         ({"decay_from": 5}, r"decay_from must lie in \[0, steps\), got 5 with steps 5"),
         ({"snapshot_every": 0}, "snapshot_every must be at least 1, got 0"),
+        ({"warmup": -1}, "warmup must be at least 0, got -1"),
+        ({"decay": "cosin"}, "unknown decay 'cosin'; known: linear, cosine. Did you mean 'cosine'"),
+        ({"decay": "cosine"}, "decay_from must be given for decay 'cosine', got None"),
+        ({"precision": "fp16"}, "unknown precision 'fp16'; known: float32, bf16, auto"),
     ],
 )
 def test_bad_arguments_are_refused(change, message):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy
 
+from gan_course import parallel
 from gan_course.ema import EMA
 from gan_course.models import common
 
@@ -88,7 +89,7 @@ class GatedLayer(nn.Module):
         self.up = MaskedConv2d(channels_in, 2 * width, (size, size), 2, kind)
         self.left = MaskedConv2d(channels_in, 2 * width, (1, size), 3, kind)
         self.across = nn.Conv2d(2 * width, 2 * width, 1)
-        self.out = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(width, width, 1))
+        self.out = nn.Sequential(parallel.Dropout(dropout), nn.Conv2d(width, width, 1))
 
     def horizontal(self, x: Tensor, above: Tensor) -> Tensor:
         """Map the horizontal stack so far and what ``up`` gave at these rows to ``(B, width, h, W)``."""
@@ -113,7 +114,7 @@ class PixelCNN(nn.Module):
         self.layers = nn.ModuleList([GatedLayer(2, width, 7, "A", dropout), *rest])
         self.head = nn.Sequential(
             nn.ReLU(), nn.Conv2d(width, 2 * width, 1),
-            nn.ReLU(), nn.Dropout(dropout), nn.Conv2d(2 * width, levels, 1),
+            nn.ReLU(), parallel.Dropout(dropout), nn.Conv2d(2 * width, levels, 1),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from gan_course import parallel
+
 
 def check_shape(shape: tuple[int, ...], dimensions: Iterable[int] = (3,)) -> tuple[int, ...]:
     """Return ``shape`` as a tuple of ints; raise ValueError unless it has one of the numbers of ``dimensions``."""
@@ -124,8 +126,9 @@ class Sampler:
     def latents(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``(n, latent_dim)`` standard normal latents, from ``generator`` (on any device) if given."""
         weight = next(self.parameters())
-        drawn_on = weight.device if generator is None else generator.device
-        return torch.randn(n, self.latent_dim, generator=generator, device=drawn_on).to(weight)
+        if generator is None:
+            return parallel.randn(n, self.latent_dim, device=weight.device).to(weight)
+        return torch.randn(n, self.latent_dim, generator=generator, device=generator.device).to(weight)
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
@@ -150,6 +153,7 @@ def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> torch.opt
 def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """Take one step down the gradient of ``loss`` by the optimizer's own parameters, and leave no gradient behind."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    loss.backward(inputs=parameters)
-    optimizer.step()
+    with torch.autocast(loss.device.type, enabled=False):  # each gradient has the precision of its forward pass
+        loss.backward(inputs=parameters)
+        optimizer.step()
     optimizer.zero_grad()

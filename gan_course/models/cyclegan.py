@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from gan_course import losses
+from gan_course import losses, parallel
 from gan_course.ema import EMA
 from gan_course.errors import unknown
 from gan_course.layers import ResidualBlock, initialize
@@ -80,6 +80,7 @@ class ImagePool(nn.Module):
         size = len(self.images)
         if not size:
             return images.detach()
+        images = parallel.gather(images)  # several processes keep the same pool
         places = torch.randint(size, (len(images), 1), device=images.device)
         swaps = torch.rand(len(images), 1, device=images.device) < 0.5
         returned = []
@@ -90,7 +91,7 @@ class ImagePool(nn.Module):
             self.images[place] = torch.where(filling | swap, image, old)
             self.count += filling
             returned.append(torch.where(swap & ~filling, old, image))
-        return torch.cat(returned)
+        return parallel.own(torch.cat(returned))
 
 
 class CycleGAN(nn.Module):

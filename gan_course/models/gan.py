@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_course import losses
+from gan_course import losses, parallel
 from gan_course.ema import EMA
 from gan_course.models import common
 
@@ -65,8 +65,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(math.prod(shape), width), nn.LeakyReLU(0.2), nn.Dropout(dropout),
-            nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Dropout(dropout),
+            nn.Linear(math.prod(shape), width), nn.LeakyReLU(0.2), parallel.Dropout(dropout),
+            nn.Linear(width, width), nn.LeakyReLU(0.2), parallel.Dropout(dropout),
             nn.Linear(width, 1),
         )  # fmt: skip
 

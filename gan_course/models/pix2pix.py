@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, l1_loss
+from torch.nn.functional import l1_loss
 
-from gan_course import losses
+from gan_course import losses, parallel
 from gan_course.ema import EMA
 from gan_course.errors import unknown
 from gan_course.layers import initialize
@@ -80,7 +80,7 @@ class UNet(nn.Module):
         for i, up in enumerate(self.ups):
             x = up(x if i == 0 else torch.cat([x, kept.pop()], 1))
             if i < self.noisy:
-                x = dropout(x, self.dropout, training=self.training or noise)
+                x = parallel.dropout(x, self.dropout, self.training or noise)
         return x
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from gan_course import losses
+from gan_course import losses, parallel
 from gan_course.ema import EMA
 from gan_course.models import common
 from gan_course.models.conditional import Generator, trunk
@@ -158,13 +158,14 @@ class TextGAN(common.Sampler, nn.Module):
         common.check_real(real, self.shape, least=2)
         captions = self.checked(labels, real.shape[:2]).to(real.device)
         b = real.shape[1]
-        self.keep_examples(captions[0])
+        self.keep_examples(parallel.gather(captions[0]))
         for x, words in zip(real, captions, strict=True):
             with torch.no_grad():
                 fake = self.generator(self.latents(b), words)
             # One pass over all images: allowed because the discriminator has no batch norm.
             real_maps, fake_maps = self.discriminator.trunk(torch.cat([x, fake])).chunk(2)
-            maps, texts = [real_maps, real_maps, fake_maps], [words, words.roll(1, 0), words]
+            others = parallel.own(parallel.gather(words).roll(1, 0))
+            maps, texts = [real_maps, real_maps, fake_maps], [words, others, words]
             right, wrong, fakes = self.discriminator.match(torch.cat(maps), torch.cat(texts)).chunk(3)
             # The mean over wrong and fake ones together is the paper's factor 1/2 for each.
             loss_d = losses.discriminator_cross_entropy(right, torch.cat([wrong, fakes]))

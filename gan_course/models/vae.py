@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from gan_course import parallel
 from gan_course.ema import EMA
 from gan_course.models import common
 from gan_course.models.autoregressive import from_levels, to_levels
@@ -175,7 +176,7 @@ class VAE(common.Sampler, nn.Module):
         common.check_real(real, self.shape)
         x = real.flatten(0, 1)
         mean, log_variance = self.encoder(x)
-        z = self.reparametrize(mean, log_variance, torch.randn_like(mean))
+        z = self.reparametrize(mean, log_variance, parallel.randn(*mean.shape, dtype=mean.dtype, device=mean.device))
         reconstruction = -self.bits(self.decoder(z).log_prob(to_levels(x, self.levels)).flatten(1).sum(1)).mean()
         kl = self.bits(kl_to_standard_normal(mean, log_variance)).mean()
         loss = reconstruction + self.beta * kl

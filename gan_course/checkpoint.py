@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ def _keep_name(folder: Path) -> None:
     if os.name == "posix":  # elsewhere a folder cannot be opened
         opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            with suppress(OSError):  # some file systems cannot; the file itself is whole and has its name
+                os.fsync(opened)
         finally:
             os.close(opened)
 

@@ -124,7 +124,7 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
         channels_last=options.channels_last,
         graph=options.graph,
         out=options.out,
-        snapshot_every=options.snapshot_every or max(fitting["steps"] // 20, 1),
+        snapshot_every=max(fitting["steps"] // 20, 1) if options.snapshot_every is None else options.snapshot_every,
         checkpoint_seconds=options.checkpoint_seconds,
     )
 
@@ -247,7 +247,7 @@ def show_data(options: argparse.Namespace) -> None:
             if images.labels is not None:
                 line += f", images per class {images.labels.bincount().tolist()}"
             print(line)
-            shown, columns = images.images(64), None
+            shown, columns = images.draw(64), None
         if options.out and split == "train":
             _write_grid(shown, options.out, columns)
 

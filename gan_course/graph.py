@@ -50,7 +50,8 @@ def without_trace(model: nn.Module) -> Iterator[None]:
 def recorded(model: nn.Module, step: Step, real: Tensor, labels: Tensor | None) -> Iterator[Step]:
     """Record ``step`` of ``model`` as a CUDA graph.
 
-    Learning rates live in tensors while the graph does, so that a schedule can change them.
+    Learning rates live in tensors while the graph does, so that a schedule can change them; then they are again the
+    numbers that they were.
 
     Args:
         model: the model that ``step`` trains, on a CUDA device.
@@ -61,22 +62,9 @@ def recorded(model: nn.Module, step: Step, real: Tensor, labels: Tensor | None) 
         A function that does the same as ``step``, faster.
     """
     real, labels = real.clone(), None if labels is None else labels.clone()  # where each batch is put
-    groups = [group for _, optimizer in checkpoint.optimizers(model) for group in optimizer.param_groups]
-    for group in groups:
-        group["capturable"] = True
-        group["lr"] = torch.tensor(float(group["lr"]), device=real.device)
-
-    stream = torch.cuda.Stream()
-    with without_trace(model):
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                step(real, labels)
-        torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        logs = step(real, labels)
-        names, values = list(logs), torch.stack([value.float() for value in logs.values()])
+    device, optimizers = real.device, [optimizer for _, optimizer in checkpoint.optimizers(model)]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = [float(group["lr"]) for group in groups]
 
     def replay(next_real: Tensor, next_labels: Tensor | None) -> dict[str, Tensor]:
         real.copy_(next_real)
@@ -86,8 +74,27 @@ def recorded(model: nn.Module, step: Step, real: Tensor, labels: Tensor | None) 
         return dict(zip(names, values.clone().unbind(), strict=True))  # the next replay overwrites the values
 
     try:
+        for optimizer in optimizers:
+            for state in optimizer.state.values():  # RMSprop counted its steps on the CPU, if it has made any
+                if "step" in state:
+                    state["step"] = state["step"].to(device)
+        for group, rate in zip(groups, rates, strict=True):
+            group["capturable"] = True
+            group["lr"] = torch.tensor(rate, device=device)
+        with torch.cuda.device(device):  # streams and graphs are the current device's, which need not be the model's
+            stream = torch.cuda.Stream()
+            with without_trace(model):
+                stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(stream):
+                    for _ in range(WARM_UP):
+                        step(real, labels)
+                torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=stream):
+                logs = step(real, labels)
+                names, values = list(logs), torch.stack([value.float() for value in logs.values()])
         yield replay
     finally:
-        for group in groups:
+        for group, rate in zip(groups, rates, strict=True):
             group["capturable"] = False
-            group["lr"] = float(group["lr"])
+            group["lr"] = rate

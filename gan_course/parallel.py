@@ -47,13 +47,20 @@ def processes(device: torch.device | str = "cpu", timeout: float = 1800.0) -> It
 
     Yields:
         The device of this process.
+
+    Raises:
+        ValueError: there are several processes, and they cannot share such a device, or are more than the GPUs here.
     """
     device = torch.device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda where several processes train together, got {device.type}")
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if device.index >= torch.cuda.device_count():
+            raise ValueError(f"--nproc-per-node must be at most the number of GPUs, {torch.cuda.device_count()}")
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
     try:

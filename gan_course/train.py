@@ -181,6 +181,8 @@ def fit(
                 raise CheckpointError(f"{saved} is there already; resume it, or choose another folder")
             start, history, pending = _resume(saved, model, run)
             last_saved = start
+        if parallel.world_size() > 1 and parallel.average(torch.tensor(float(start), device=device)).item() != start:
+            raise CheckpointError(f"all processes must see the folder {folder}; not all begin after step {start}")
         if folder is not None and writes:
             runs.rewrite_log(folder, history.rows)
         before, began = history.seconds, time.perf_counter()

@@ -86,6 +86,11 @@ def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
     )
 
 
+def widened(x: Tensor) -> Tensor:
+    """Return ``x`` in float32 if autocast left it narrower: bfloat16 hardly tells one of 256 levels from the next."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Encoder(nn.Module):
     """From images to the mean and log variance of q(z|x). Arguments as of :class:`VAE`."""
 
@@ -95,7 +100,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map images ``(B, *shape)`` to means and log variances, ``(B, latent_dim)`` each."""
-        mean, log_variance = self.layers(x.flatten(1)).chunk(2, 1)
+        mean, log_variance = widened(self.layers(x.flatten(1))).chunk(2, 1)
         return mean, log_variance
 
 
@@ -109,7 +114,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> DiscretizedLogistic:
         """Map latents ``(B, latent_dim)`` to distributions of pixels ``(B, *shape)``."""
-        mean, log_scale = self.layers(z).unflatten(1, (2, *self.shape)).unbind(1)
+        mean, log_scale = widened(self.layers(z)).unflatten(1, (2, *self.shape)).unbind(1)
         return DiscretizedLogistic(mean, log_scale - 2, self.levels)  # so that training starts at a scale near 0.14
 
 

@@ -37,10 +37,10 @@ seeds: $(STAMP)  ## repeat the experiments over many seeds and rewrite the stale
 	$(BIN)/python tools/results.py run
 
 gpu: export PYTHONPATH := .
-gpu:  ## with the python3 at hand, never .venv: GPU tests, the benchmark, the full-scale results that are missing
+gpu:  ## with the python3 at hand, never .venv: GPU tests, the benchmarks, the full-scale results that are missing
 	@status=0; \
 	python3 -m pytest -m gpu $$(grep -l 'mark.gpu' tests/test_*.py) || status=1; \
-	python3 benchmarks/data_path.py --device cuda || status=1; \
+	for name in data_path training profiling; do python3 benchmarks/$$name.py --device cuda || status=1; done; \
 	python3 tools/results.py run --full || status=1; \
 	exit $$status
 

@@ -49,6 +49,8 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     model.load_state_dict(state["model"])
     for name, optimizer in optimizers(model):
         optimizer.load_state_dict(state["optimizers"][name])
+        for group in optimizer.param_groups:  # a recorded step (gan_course.graph) has them otherwise
+            group["lr"], group["capturable"] = float(group["lr"]), False
     set_random_state(next(model.parameters()).device, state["rng"])
 
 
@@ -94,9 +96,7 @@ def save(path: Path | str, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch's writer makes a RuntimeError of what the file reports
         beside.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path} cannot be written ({reason}); what was saved before stays. Make room, and start it again"
-        ) from error
+        raise CheckpointError(f"{path} cannot be written ({reason}); what was saved before stays") from error
 
 
 def _keep_name(folder: Path) -> None:

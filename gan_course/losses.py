@@ -7,13 +7,14 @@ The discriminator returns a logit :math:`\ell(x)`; its probability that ``x`` is
 
 which neither overflows nor loses its gradient, unlike ``log(sigmoid(...))``.
 
-The losses take logits of any (equal or different) shape and return a scalar tensor, the mean over all elements,
-**to be minimised**; those with logarithms are in nats. The penalties take the network itself, for they are about its
-slope, and come without their weight: multiply and add.
+The losses take logits of any (equal or different) shape and return a scalar tensor, the mean over all elements, in
+float32 or better, **to be minimised**; those with logarithms are in nats. The penalties take the network itself, for
+they are about its slope, and come without their weight: multiply and add.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -24,6 +25,17 @@ from gan_course import parallel
 from gan_course.errors import unknown
 
 
+def _widened(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Compute ``loss`` in float32 where autocast gives logits of 8 bits, whose mean would have no more."""
+
+    @functools.wraps(loss)
+    def widened(*logits: Tensor) -> Tensor:
+        return loss(*(x.to(torch.promote_types(x.dtype, torch.float32)) for x in logits))
+
+    return widened
+
+
+@_widened
 def discriminator_cross_entropy(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r"""Minus the value function: :math:`-E[\log D(x)] - E[\log(1 - D(G(z)))]`.
 
@@ -32,6 +44,7 @@ def discriminator_cross_entropy(real_logits: Tensor, fake_logits: Tensor) -> Ten
     return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
 
+@_widened
 def generator_saturating(fake_logits: Tensor) -> Tensor:
     r"""The generator's part of the minimax game: :math:`E[\log(1 - D(G(z)))]`.
 
@@ -41,6 +54,7 @@ def generator_saturating(fake_logits: Tensor) -> Tensor:
     return -softplus(fake_logits).mean()
 
 
+@_widened
 def generator_non_saturating(fake_logits: Tensor) -> Tensor:
     r""":math:`-E[\log D(G(z))]`, whose derivative by the logit is :math:`-(1 - D)`.
 
@@ -49,6 +63,7 @@ def generator_non_saturating(fake_logits: Tensor) -> Tensor:
     return softplus(-fake_logits).mean()
 
 
+@_widened
 def discriminator_least_squares(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r""":math:`\tfrac12 E[(\ell(x) - 1)^2] + \tfrac12 E[\ell(G(z))^2]`.
 
@@ -58,11 +73,13 @@ def discriminator_least_squares(real_logits: Tensor, fake_logits: Tensor) -> Ten
     return 0.5 * (real_logits - 1).square().mean() + 0.5 * fake_logits.square().mean()
 
 
+@_widened
 def generator_least_squares(fake_logits: Tensor) -> Tensor:
     r""":math:`\tfrac12 E[(\ell(G(z)) - 1)^2]`. Mao et al. (2017), equation 9."""
     return 0.5 * (fake_logits - 1).square().mean()
 
 
+@_widened
 def critic_wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     r""":math:`E[f(G(z))] - E[f(x)]`: minus the critic's estimate of the Wasserstein-1 distance, up to its slope.
 
@@ -72,11 +89,13 @@ def critic_wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return fake_scores.mean() - real_scores.mean()
 
 
+@_widened
 def generator_wasserstein(fake_scores: Tensor) -> Tensor:
     r""":math:`-E[f(G(z))]`. Arjovsky et al. (2017), Algorithm 1. Also the generator's part of the hinge game."""
     return -fake_scores.mean()
 
 
+@_widened
 def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r""":math:`E[\max(0, 1 - \ell(x))] + E[\max(0, 1 + \ell(G(z)))]`. Miyato et al. (2018), equation 16.
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from filelock import FileLock, Timeout
 
+from gan_course import parallel
 from gan_course.errors import CheckpointError
 
 CHECKPOINT = "checkpoint.pt"
@@ -96,14 +97,15 @@ def signals(terminable: bool) -> Iterator[Signals]:
     try:
         yield found
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, handler in previous.items():  # None: one that was not set by Python, and cannot be restored
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def stop(asked: int, step: int, saved: Path | None) -> NoReturn:
     """End a run that was asked to stop: by KeyboardInterrupt, or after SIGTERM by an exit with status 0."""
     message = f"stopped after step {step}" + ("" if saved is None else f"; saved in {saved}")
     if asked == signal.SIGTERM:
-        print(message, flush=True)
+        if parallel.rank() == 0:
+            print(message, flush=True)
         raise SystemExit(0)
     raise KeyboardInterrupt(message)

@@ -359,9 +359,10 @@ def _row(
     """Average the logged scalars of the interval: the only place where the loop waits for the device."""
     names = list(pending[0])
     logged = torch.stack([torch.stack([row[name].float() for row in pending]) for name in names])  # (names, steps)
-    means = parallel.average(torch.stack([values.mean() for values in logged])).tolist()
+    logged = parallel.average(logged)
+    means = torch.stack([values.mean() for values in logged]).tolist()
     if not all(map(math.isfinite, means)):
-        _stop_not_finite(model, step, names, parallel.average(logged), last_saved)
+        _stop_not_finite(model, step, names, logged, last_saved)
     return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
 
 

@@ -41,6 +41,18 @@ def test_warm_up_that_fails_leaves_no_trace_either():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_recording_that_fails_leaves_the_optimizers_as_they_were(monkeypatch):
+    def fail(*args):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(torch.cuda, "device", fail)
+    model = build("wgan")
+    with pytest.raises(RuntimeError, match="out of memory"), graph.recorded(model, model.step, *batch(model, "wgan")):
+        pass
+    group = model.optimizer_g.param_groups[0]
+    assert type(group["lr"]) is float and group["lr"] == model.settings["lr_g"] and not group["capturable"]
+
+
 def test_graph_needs_a_gpu():
     with pytest.raises(ValueError, match="graph needs a single process on a CUDA device, got 1 on cpu"):
         fit(build("gan"), noise("gan"), 1, graph=True, progress=False)
@@ -49,12 +61,16 @@ def test_graph_needs_a_gpu():
 @pytest.mark.gpu
 @every_family
 def test_replayed_steps_are_the_eager_ones(name):
-    """In distribution: a graph may draw other random numbers. Where none are drawn, and otherwise in kind."""
+    """A graph may draw other random numbers, so that losses agree in kind; where none are drawn, weights agree."""
     eager, replayed = build(name).cuda(), build(name).cuda()
     settings = {"batch": BATCH, "log_every": 10, "progress": False}
     slow = fit(eager, noise(name), 40, **settings)
     fast = fit(replayed, noise(name), 40, graph=True, **settings)
     assert fast["step"] == slow["step"]
+    moved = [not torch.equal(a.cpu(), b) for a, b in zip(replayed.parameters(), build(name).parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2, "a replay trains"
+    for _, optimizer in checkpoint.optimizers(replayed):
+        assert optimizer.param_groups[0]["lr"] == optimizer.defaults["lr"]
     for key in slow.rows[0]:
         if key.startswith("loss"):
             assert fast[key][0] == pytest.approx(slow[key][0], rel=0.5, abs=0.5)

@@ -108,6 +108,17 @@ def stopped(name: str, out: Path) -> str:
     return "ran to the end"
 
 
+def apart(folder: Path) -> str:
+    """Each process sees a folder of its own, so that a run goes on in the first one only."""
+    folder = folder / str(parallel.rank())
+    fit(models.family("gan")(**SMALL["gan"]), noise("gan"), 2, batch=BATCH, out=folder, progress=False)
+    try:
+        fit(models.family("gan")(**SMALL["gan"]), noise("gan"), 4, batch=BATCH, out=folder, progress=False)
+    except checkpoint.CheckpointError as error:
+        return str(error)
+    return "ran to the end"
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """All that is to be seen in two processes, in one start of two: starting takes seconds."""
@@ -117,6 +128,7 @@ def pairs(tmp_path_factory):
     jobs += [("written", "trained", {"name": "wgan-gp", "out": folder / "run"})]
     jobs += [("draws", "draws", {}), ("agreement", "agreement", {})]
     jobs += [("stopped", "stopped", {"name": "gan", "out": folder / "stopped"})]
+    jobs += [("apart", "apart", {"folder": folder / "apart"})]
     return in_processes(2, jobs, folder), folder
 
 
@@ -187,6 +199,25 @@ def test_one_process_writes(pairs):
         run("wgan-gp", pairs[1] / "run")
 
 
+def test_a_folder_that_not_all_see_is_refused(pairs):
+    for rank, step in ((0, 2), (1, 0)):
+        message = pairs[0]["apart", rank]
+        assert "all processes must see the folder" in message and f"not all begin after step {step}" in message
+
+
+def test_devices_that_processes_cannot_share(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ValueError, match="device must be cpu or cuda where several processes train .*, got mps"):
+        with parallel.processes("mps"):
+            pass
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="--nproc-per-node must be at most the number of GPUs, 1"):
+        with parallel.processes("cuda"):
+            pass
+    assert not dist.is_initialized()
+
+
 def test_batch_must_be_shared(monkeypatch):
     monkeypatch.setattr(parallel, "world_size", lambda: 3)
     with pytest.raises(ValueError, match="batch must be a multiple of the 3 processes, got 64"):
@@ -199,7 +230,11 @@ def test_torchrun_stops_and_goes_on(tmp_path):
     command += ["-m", "gan_course", "train", "gan", "--data", "digits", "--device", "cpu", "--out", str(tmp_path)]
     command += ["--checkpoint-seconds", "0"]
     started = subprocess.Popen(
-        [*command, "--steps", "100000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--steps", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         until = time.monotonic() + 60
@@ -209,8 +244,9 @@ def test_torchrun_stops_and_goes_on(tmp_path):
         started.send_signal(signal.SIGTERM)
         said = started.communicate(timeout=60)[0]
     finally:
-        started.kill()
-    assert said.count("new run in") == 1 and "stopped after step" in said
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGKILL)
+    assert said.count("new run in") == 1 and said.count("stopped after step") == 1
     step = checkpoint.load(tmp_path / CHECKPOINT)["step"]
     assert f"stopped after step {step}" in said
     ended = subprocess.run([*command, "--steps", str(step + 10)], capture_output=True, text=True, timeout=120)

@@ -1,8 +1,10 @@
 """fit and checkpoints: determinism, resuming, logs, snapshots, damage."""
 
+import errno
 import json
 import os
 import signal
+import stat
 import threading
 
 import numpy as np
@@ -421,6 +423,20 @@ def test_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         checkpoint.save(path, {"step": 2})
     assert checkpoint.load(path)["step"] == 1
+
+
+def test_a_folder_that_cannot_be_flushed_does_no_harm(tmp_path, monkeypatch):
+    """Some network file systems flush files only."""
+    flush = os.fsync
+
+    def files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    checkpoint.save(tmp_path / CHECKPOINT, {"step": 1})
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 1
 
 
 def test_load_model_rebuilds_the_model(tmp_path):

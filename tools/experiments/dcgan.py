@@ -16,5 +16,6 @@ def _recipe(name: str, **changed: Any) -> dict[str, Any]:
 ENTRIES = {
     "dcgan_digits_16": Entry(images, _recipe("digits"), range(5)),
     "dcgan_digits_16_batch_norm": Entry(images, _recipe("digits", batch_norm=True), range(5)),
+    "dcgan_digits_16_bf16": Entry(images, _recipe("digits", precision="bf16"), range(5)),
     "dcgan_mnist_16": Entry(images, _recipe("mnist"), range(5)),
 }

@@ -25,6 +25,7 @@ def trained(
     steps: int,
     batch: int,
     size: int | None = None,
+    precision: str = "float32",
     **model: Any,
 ) -> tuple[nn.Module, History, Tensor, Judge]:
     """Train a model of images; return it, its history, 2,000 test images (or all) and their judge."""
@@ -33,7 +34,7 @@ def trained(
     critic = judge(data_name, train_set.shape[-1], device)
     torch.manual_seed(seed)
     gan = models.build(family, train_set, **model).to(device)
-    history = fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+    history = fit(gan, train_set, steps, batch=batch, seed=seed, precision=precision, progress=False)
     return gan, history, reference, critic
 
 

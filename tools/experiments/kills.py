@@ -36,7 +36,7 @@ def killed(seed: int, device: torch.device, *, families: list[str], steps: int) 
             saved = Path(folder) / "run" / CHECKPOINT
             at_kill[name] = checkpoint.load(saved)["step"] if saved.exists() else 0
             _train_in_process(name, steps, str(device), Path(folder) / "run")
-            equal[name] = _same(expected, _contents(Path(folder) / "run"))
+            equal[name] = same(expected, contents(Path(folder) / "run"))
     return {"bit_equal": sum(equal.values()), "of": len(equal), "differing": [n for n in equal if not equal[n]]} | {
         "step_of_checkpoint_at_kill": at_kill
     }
@@ -64,7 +64,7 @@ def _whole(name: str, steps: int, device: str) -> tuple[dict[str, Any], float]:
     with tempfile.TemporaryDirectory() as folder:
         _train_in_process(name, steps, device, Path(folder) / "run")
         seconds = checkpoint.load(Path(folder) / "run" / CHECKPOINT)["seconds"]
-        return _contents(Path(folder) / "run"), seconds
+        return contents(Path(folder) / "run"), seconds
 
 
 def _train_in_process(name: str, steps: int, device: str, out: Path) -> None:
@@ -92,7 +92,7 @@ def _train(name: str, steps: int, device: str, out: Path) -> None:
     )  # fmt: skip
 
 
-def _contents(out: Path) -> dict[str, Any]:
+def contents(out: Path) -> dict[str, Any]:
     """Return all that a run leaves but the seconds it took."""
     state = checkpoint.load(out / CHECKPOINT)
     rows = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
@@ -103,7 +103,7 @@ def _contents(out: Path) -> dict[str, Any]:
     }
 
 
-def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     if a["tensors"].keys() != b["tensors"].keys() or (a["rows"], a["samples"]) != (b["rows"], b["samples"]):
         return False
     return all(torch.equal(tensor, b["tensors"][name]) for name, tensor in a["tensors"].items())

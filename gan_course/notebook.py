@@ -1,9 +1,11 @@
-"""The first cell of every chapter: where am I, what will run here, and where do long runs go?"""
+"""What every chapter begins with: where am I, what will run here, where do long runs go, which tables are at hand?"""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,3 +43,15 @@ def start(chapter: str, *, drive: bool = False) -> Path:
         f"    out = notebook.start({chapter!r}, drive=True)   # a folder in your Google Drive"
     )
     return Path("/content/runs") / chapter
+
+
+def stored(name: str) -> dict[str, Any] | None:
+    """Return the table ``book/results/{name}.json``: its settings, and in ``rows`` one dict per seed.
+
+    Returns:
+        The table; None where a notebook stands alone, as in Colab, without the book's folder beside it.
+    """
+    for folder in (Path("../results"), Path("book/results")):  # from a chapter's folder, or from the repository's
+        if (path := folder / f"{name}.json").exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+    return None

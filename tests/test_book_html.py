@@ -197,6 +197,12 @@ def test_animations_move_without_a_kernel(visit: Visit) -> None:
             after = output.evaluate(VISIBLE)
         assert after and after != before, "moving the slider leaves the picture as it is"
         moved += 1
+    for menu in visit.page.locator(".cell_output select").all():
+        output = menu.locator("xpath=ancestor::div[contains(@class, 'cell_output')][1]").element_handle()
+        before = output.evaluate(VISIBLE)
+        menu.select_option(index=1)
+        visit.page.wait_for_timeout(300)
+        assert output.evaluate(VISIBLE) != before, "the menu leaves the picture as it is"
     for button in visit.page.locator(".cell_output .widget-play button:visible").all()[:1]:
         output = button.locator("xpath=ancestor::div[contains(@class, 'cell_output')][1]").element_handle()
         before = output.evaluate(VISIBLE)

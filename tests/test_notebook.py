@@ -59,3 +59,18 @@ def test_an_accelerator_is_called_by_its_name(capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     notebook.start("vanilla_gan")
     assert "device Tesla T4, profile quick" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["chapter", "repository"])
+def test_stored_tables_are_found_from_both_folders(place, tmp_path, monkeypatch):
+    results, part = tmp_path / "book" / "results", tmp_path / "book" / "game"
+    results.mkdir(parents=True)
+    part.mkdir()
+    (results / "ring.json").write_text('{"rows": [{"seed": 0}]}', encoding="utf-8")
+    monkeypatch.chdir(part if place == "chapter" else tmp_path)
+    assert notebook.stored("ring") == {"rows": [{"seed": 0}]}
+    assert notebook.stored("missing") is None
+
+
+def test_stored_tables_are_not_at_hand_elsewhere():
+    assert notebook.stored("ring_fast") is None

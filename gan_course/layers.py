@@ -1,4 +1,5 @@
-"""Building blocks: spectral normalisation, GroupSort, conditional batch norm, self-attention, up and down blocks."""
+"""Building blocks: spectral normalisation, GroupSort, minibatch standard deviation, differentiable augmentation,
+conditional batch norm, self-attention, up and down blocks."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 from torch.nn.utils import parametrize
+
+from gan_course import parallel
 
 
 class SpectralNorm(nn.Module):
@@ -91,6 +94,82 @@ class GroupSort(nn.Module):
         if x.shape[1] % self.group:
             raise ValueError(f"x must have a multiple of group ({self.group}) features, got {x.shape[1]}")
         return x.unflatten(1, (-1, self.group)).sort(2).values.flatten(1, 2)
+
+
+class MinibatchStd(nn.Module):
+    r"""Append how much the samples of a group differ: a statistic that betrays a generator without variety.
+
+    For each group of consecutive samples, the standard deviation of each feature over the group is averaged over all
+    features and places; that one number becomes one more feature (channel) of every sample in the group. Karras et al.
+    (2018), section 3, who draw no further randomness and learn nothing for it; a simple form of the minibatch
+    discrimination of Salimans et al. (2016), section 3.2.
+
+    Samples of one group are judged together. So real and generated samples must not share a group: where they pass in
+    one batch, first all real ones and then all generated ones, ``group`` must divide the number of each.
+
+    Args:
+        group: samples per group, at least 2; it must divide the batch.
+    """
+
+    def __init__(self, group: int = 4):
+        super().__init__()
+        if group < 2:
+            raise ValueError(f"group must be at least 2, got {group}")
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, ...)`` to ``(B, C + 1, ...)``."""
+        if x.ndim < 2 or len(x) % self.group or not len(x):
+            raise ValueError(f"x must be (B, C, ...) with B a multiple of group ({self.group}), got {tuple(x.shape)}")
+        groups = x.unflatten(0, (-1, self.group))
+        std = (groups.var(1, correction=0) + 1e-8).sqrt()  # the small number keeps the gradient finite at 0
+        mean = std.flatten(1).mean(1).repeat_interleave(self.group)  # (B,)
+        return torch.cat([x, mean.view(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])], 1)
+
+
+def augment(x: Tensor, *, brightness: float = 0.5, shift: float = 0.125, cutout: float = 0.25) -> Tensor:
+    r"""Change each image at random in a way that gradients pass: what the discriminator is to see in place of ``x``.
+
+    Used on real **and** generated images, and in the generator's step too. Then the generator learns to match the
+    distribution of the changed images, which determines the original one as long as the change can be undone on
+    average; with real images alone it would learn to make changed ones. Zhao et al. (2020), section 3; Karras et
+    al. (2020), section 2. In Zhao et al. the strengths are .5, .125 and .5, and what is uncovered is 0; here it is
+    black.
+
+    Args:
+        x: images ``(B, C, H, W)``, -1 is black.
+        brightness: an offset from [-brightness, brightness] is added to an image; the result may leave [-1, 1].
+        shift: images move by up to this share of their sides, in whole pixels.
+        cutout: a square of this share of the sides, anywhere, becomes black; 0 for none.
+
+    Returns:
+        ``(B, C, H, W)``.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x must be (B, C, H, W), got {tuple(x.shape)}")
+    for name, value in (("brightness", brightness), ("shift", shift), ("cutout", cutout)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], got {value}")
+    b, _, height, width = x.shape
+    draws = parallel.rand(b, 5, dtype=x.dtype, device=x.device)[:, :, None, None, None]  # uniform on [0, 1)
+    x = x + brightness * (2 * draws[:, 0] - 1)
+
+    # Where each pixel comes from, and whether it is still there. (B, 1, H, 1) and (B, 1, 1, W) make (B, 1, H, W).
+    rows = torch.arange(height, device=x.device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=x.device).view(1, 1, 1, -1)
+    most_down, most_right = round(shift * height), round(shift * width)
+    from_row = rows - ((2 * most_down + 1) * draws[:, 1]).floor().long() + most_down
+    from_column = columns - ((2 * most_right + 1) * draws[:, 2]).floor().long() + most_right
+    inside = (from_row >= 0) & (from_row < height) & (from_column >= 0) & (from_column < width)
+    image = torch.arange(b, device=x.device).view(-1, 1, 1)
+    at = (image, slice(None), from_row.clamp(0, height - 1)[:, 0], from_column.clamp(0, width - 1)[:, 0])
+    x = x[at].movedim(-1, 1)  # the indices come first: (B, H, W, C)
+
+    tall, wide = round(cutout * height), round(cutout * width)
+    top = ((height - tall + 1) * draws[:, 3]).floor()
+    left = ((width - wide + 1) * draws[:, 4]).floor()
+    hole = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
+    return x.where(inside & ~hole, -1.0)
 
 
 class ConditionalBatchNorm2d(nn.Module):

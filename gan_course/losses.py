@@ -172,6 +172,68 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
     return 0.5 * _gradients(discriminator, real.detach()).square().sum(1).mean()
 
 
+def virtual_adversarial_penalty(
+    discriminator: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    radius: float,
+    iterations: int = 1,
+    probe: float | None = None,
+) -> Tensor:
+    r"""How much the verdict on ``x`` changes within a distance: :math:`E[\max_{\|r\| \le \rho} KL(D(x) \| D(x + r))]`.
+
+    The local distributional smoothness of Miyato et al. (2019), section 3.2, for the two outcomes "real" and "fake" of
+    a discriminator. With logits :math:`a = \ell(x)` and :math:`b = \ell(x + r)` the divergence is
+
+    .. math:: KL(\sigma(a) \| \sigma(b))
+        = \operatorname{softplus}(b) - \operatorname{softplus}(a) - \sigma(a) (b - a),
+
+    which is 0 with gradient 0 at r = 0: the direction comes from its second derivative. Each power iteration
+    (their section 3.3) replaces the unit vector d by the direction of the divergence's gradient at r = ``probe`` d,
+    from a random start. For small radii, the penalty is close to
+    :math:`\tfrac12 \rho^2 E[D (1 - D) \|\nabla \ell\|^2]`.
+
+    No gradient flows through :math:`D(x)`, the target, nor through r, as in the paper. The discriminator must give the
+    same logits twice: with dropout, the divergence would also measure the masks.
+
+    Args:
+        discriminator: maps ``(B, ...)`` to logits ``(B,)``.
+        x: ``(B, ...)``, real or generated samples; no gradient flows to them.
+        radius: :math:`\rho`, the Euclidean length of r, in units of x; positive.
+        iterations: power iterations. One finds the leading direction of a single logit; 0 leaves r random, and the
+            penalty far smaller in many dimensions.
+        probe: how far to step to see the curvature; a tenth of ``radius`` if not given.
+
+    Returns:
+        A scalar in nats, through which gradients flow to the discriminator's parameters.
+    """
+    if not radius > 0:
+        raise ValueError(f"radius must be positive, got {radius}")
+    if iterations < 0:
+        raise ValueError(f"iterations must not be negative, got {iterations}")
+    probe = radius / 10 if probe is None else probe
+    x = x.detach()
+    with torch.no_grad():
+        target = discriminator(x)
+
+    def divergence(r: Tensor) -> Tensor:
+        logits = discriminator(x + r)
+        return (softplus(logits) - softplus(target) - torch.sigmoid(target) * (logits - target)).mean()
+
+    direction = _unit(parallel.randn(*x.shape, dtype=x.dtype, device=x.device))
+    for _ in range(iterations):
+        r = (probe * direction).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(divergence(r), r)
+        direction = _unit(gradient)
+    return divergence(radius * direction)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Return each sample of ``(B, ...)`` divided by its norm over all other dimensions."""
+    norm = torch.linalg.vector_norm(x.flatten(1), dim=1).clamp_min(torch.finfo(x.dtype).tiny)
+    return x / norm.view(-1, *[1] * (x.ndim - 1))
+
+
 def _gradients(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return the gradients of each sample's output by that sample, ``(B, everything else)``, with their graph."""
     x = x.requires_grad_(True)

@@ -404,3 +404,88 @@ def test_spectral_norm_is_made_where_the_weight_is():
     assert power(module).u.is_cuda and power(module).v.is_cuda
     layers.advance_spectral_norms(module, 100)
     assert torch.linalg.matrix_norm(module.weight, ord=2).item() == pytest.approx(1, abs=1e-3)
+
+
+# ---- minibatch standard deviation ----
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (12, 3, 4, 6)])
+@pytest.mark.parametrize("group", [2, 4])
+def test_minibatch_std_is_its_definition_in_a_loop(shape, group):
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64)
+    y = layers.MinibatchStd(group)(x)
+    assert y.shape == (shape[0], shape[1] + 1, *shape[2:])
+    assert torch.equal(y[:, :-1], x)
+    for i in range(shape[0]):
+        members = x[i // group * group : i // group * group + group].flatten(1)
+        mean = sum(members[:, j].std(correction=0) for j in range(members.shape[1])) / members.shape[1]
+        torch.testing.assert_close(y[i, -1], mean.expand(shape[2:]), rtol=1e-5, atol=0)
+
+
+def test_minibatch_std_sees_a_collapsed_group_and_has_a_finite_gradient_there():
+    x = torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
+    y = layers.MinibatchStd()(x)
+    assert y[:, -1].max().item() <= 1.01e-4
+    y.sum().backward()
+    assert torch.isfinite(x.grad).all()
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(layers.MinibatchStd(2), (x,))
+
+
+def test_minibatch_std_refuses_what_does_not_divide():
+    with pytest.raises(ValueError, match=r"B a multiple of group \(4\), got \(6, 2\)"):
+        layers.MinibatchStd()(torch.zeros(6, 2))
+    with pytest.raises(ValueError, match="group must be at least 2, got 1"):
+        layers.MinibatchStd(1)
+
+
+# ---- augmentation ----
+
+
+def test_augment_without_strength_is_the_identity():
+    x = torch.rand(5, 3, 8, 6) * 2 - 1
+    assert torch.equal(layers.augment(x, brightness=0, shift=0, cutout=0), x)
+
+
+def test_augment_shifts_whole_images_and_uncovers_black():
+    torch.manual_seed(0)
+    x = torch.rand(200, 2, 8, 16) * 2 - 1
+    y = layers.augment(x, brightness=0, shift=0.125, cutout=0)
+    padded = F.pad(x, (2, 2, 1, 1), value=-1.0)  # an eighth of 16 and of 8
+    found = []
+    for one, image in zip(y, padded, strict=True):
+        places = [(i, j) for i in range(3) for j in range(5) if torch.equal(one, image[:, i : i + 8, j : j + 16])]
+        assert len(places) == 1
+        found += places
+    assert len(set(found)) == 15  # each shift occurs
+
+
+def test_augment_brightens_and_cuts():
+    torch.manual_seed(0)
+    x = torch.zeros(500, 1, 8, 8)
+    offsets = layers.augment(x, brightness=0.5, shift=0, cutout=0)[:, 0, 0, 0]
+    assert offsets.abs().max() <= 0.5 and offsets.min() < -0.45 and offsets.max() > 0.45
+    holes = layers.augment(x, brightness=0, shift=0, cutout=0.25)[:, 0] == -1
+    assert (holes.sum((1, 2)) == 4).all()  # two by two
+    assert holes.any(0).all()  # anywhere
+
+
+def test_augment_passes_the_gradient_of_what_is_still_seen():
+    torch.manual_seed(0)
+    x = torch.rand(3, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+
+    def seeded(x):
+        torch.manual_seed(1)
+        return layers.augment(x)
+
+    assert gradcheck(seeded, (x,))
+    seeded(x).sum().backward()
+    assert set(x.grad.unique().tolist()) == {0.0, 1.0}
+
+
+def test_augment_names_what_is_wrong():
+    with pytest.raises(ValueError, match=r"x must be \(B, C, H, W\), got \(3, 8\)"):
+        layers.augment(torch.zeros(3, 8))
+    with pytest.raises(ValueError, match=r"shift must lie in \[0, 1\], got 2"):
+        layers.augment(torch.zeros(1, 1, 8, 8), shift=2)

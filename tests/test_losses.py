@@ -251,3 +251,80 @@ def test_weights_are_clipped_in_place():
     for bound in (0.0, -0.1, math.nan):
         with pytest.raises(ValueError, match="bound must be positive, got"):
             losses.clip_weights(network, bound)
+
+
+# ---- virtual adversarial penalty ----
+
+
+class Linear(nn.Module):
+    """Logits w x + c, in float64: its penalty is known for every radius."""
+
+    def __init__(self, slope: list[float], offset: float):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope, dtype=torch.float64))
+        self.offset = nn.Parameter(torch.tensor(offset, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) @ self.slope + self.offset
+
+
+def kl(a: float, b: float) -> float:
+    """Divergence of the coin sigmoid(b) from the coin sigmoid(a), by its definition."""
+    p, q = sigmoid(a), sigmoid(b)
+    return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+
+
+@pytest.mark.parametrize("radius", [0.01, 0.5, 3.0])
+@pytest.mark.parametrize("logit", [-2.0, 0.3, 4.0])
+def test_virtual_adversarial_penalty_of_a_linear_discriminator(radius, logit):
+    """The worst direction is along the slope, with either sign: the divergence is that of a logit moved by r |w|."""
+    torch.manual_seed(0)
+    network = Linear([1.0, -2.0, 2.0], logit)
+    got = losses.virtual_adversarial_penalty(network, torch.zeros(1, 3, 1, dtype=torch.float64), radius=radius).item()
+    either = [kl(logit, logit + sign * radius * 3.0) for sign in (1, -1)]
+    assert min(abs(got - value) / value for value in either) < 1e-6
+    small = 0.5 * radius**2 * sigmoid(logit) * sigmoid(-logit) * 9.0
+    if radius == 0.01:
+        assert got == pytest.approx(small, rel=0.02)
+
+
+def test_one_iteration_beats_random_directions_in_many_dimensions():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(100, 32), nn.Tanh(), nn.Linear(32, 1), nn.Flatten(0)).double()
+    x = torch.randn(64, 100, dtype=torch.float64)
+    worst = losses.virtual_adversarial_penalty(network, x, radius=0.1).item()
+    random = losses.virtual_adversarial_penalty(network, x, radius=0.1, iterations=0).item()
+    assert 50 < worst / random < 200  # about the dimension, 100
+    again = losses.virtual_adversarial_penalty(network, x, radius=0.1, iterations=5).item()
+    assert again == pytest.approx(worst, rel=0.05)
+
+
+def test_virtual_adversarial_penalty_treats_target_and_direction_as_constants():
+    network = Linear([1.0, -2.0, 2.0], 0.3)
+    x = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    torch.manual_seed(0)
+    losses.virtual_adversarial_penalty(network, x, radius=0.5).backward()
+    assert x.grad is None
+    # By the offset: sigmoid(b) - sigmoid(a). With a target that moves along, the change of a would be subtracted.
+    either = [sigmoid(0.3 + sign * 1.5) - sigmoid(0.3) for sign in (1, -1)]
+    assert min(abs(network.offset.grad.item() - value) for value in either) < 1e-6
+
+
+def test_virtual_adversarial_penalty_in_float32_and_on_a_flat_discriminator():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0))
+    x = torch.rand(8, 1, 8, 8) * 2 - 1
+    torch.manual_seed(1)
+    single = losses.virtual_adversarial_penalty(network, x, radius=0.5).item()
+    torch.manual_seed(1)
+    double = losses.virtual_adversarial_penalty(network.double(), x.double(), radius=0.5).item()
+    assert single > 0 and single == pytest.approx(double, rel=0.2)  # other random numbers, the same direction
+    flat = losses.virtual_adversarial_penalty(lambda x: x.flatten(1).sum(1) * 0, x, radius=0.5)
+    assert flat.item() == 0.0
+
+
+def test_virtual_adversarial_penalty_names_what_is_wrong():
+    with pytest.raises(ValueError, match="radius must be positive, got 0"):
+        losses.virtual_adversarial_penalty(nn.Identity(), torch.zeros(2, 1), radius=0)
+    with pytest.raises(ValueError, match="iterations must not be negative, got -1"):
+        losses.virtual_adversarial_penalty(nn.Identity(), torch.zeros(2, 1), radius=1, iterations=-1)

@@ -1,0 +1,203 @@
+r"""Games so small that their training can be followed exactly: the Dirac-GAN and the bilinear game.
+
+A game has two players with parameters :math:`\theta` (the generator) and :math:`\phi` (the discriminator), each with a
+loss of its own. Both walk downhill on their own loss, and the arrows along which they walk form the vector field
+
+.. math:: v(\theta, \phi) = \bigl(-\nabla_\theta L_G, \; -\nabla_\phi L_D\bigr),
+
+which is in general not the gradient of anything. Near a resting point its Jacobian decides whether the players spiral
+in or out; Mescheder et al. (2017), section 3.
+
+Parameters are tensors ``(..., n)`` and ``(..., m)``; leading dimensions hold independent games. Use float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from gan_course import losses
+from gan_course.errors import unknown
+
+#: How both players move; see :func:`update`.
+METHODS = ("simultaneous", "alternating", "extragradient", "consensus")
+
+
+@dataclass(frozen=True)
+class Game:
+    """Two losses: functions of theta ``(..., n)`` and phi ``(..., m)`` that return their sum over all games, a scalar.
+
+    Attributes:
+        loss_g: what theta makes small.
+        loss_d: what phi makes small.
+    """
+
+    loss_g: Callable[[Tensor, Tensor], Tensor]
+    loss_d: Callable[[Tensor, Tensor], Tensor]
+
+
+def bilinear(matrix: Tensor | None = None) -> Game:
+    r"""The zero-sum game :math:`L_G = \theta^\top A \phi = -L_D`, whose players turn around the origin.
+
+    Args:
+        matrix: A, ``(n, m)``; the number 1 if not given.
+    """
+    a = torch.ones(1, 1, dtype=torch.float64) if matrix is None else matrix
+    if a.ndim != 2:
+        raise ValueError(f"matrix must be (n, m), got {tuple(a.shape)}")
+
+    def value(theta: Tensor, phi: Tensor) -> Tensor:
+        return ((theta @ a.to(theta)) * phi).sum()
+
+    return Game(value, lambda theta, phi: -value(theta, phi))
+
+
+def dirac_gan(loss: str = "non-saturating", *, r1: float = 0.0, penalty: float = 0.0, one_sided: bool = False) -> Game:
+    r"""The Dirac-GAN: all data at 0, all samples at :math:`\theta`, and logits :math:`\ell(x) = \phi x`.
+
+    Mescheder et al. (2018), section 2, with the loss of any game of :mod:`gan_course.losses`. The penalties are those
+    of that module, for this discriminator: its slope is :math:`\phi` everywhere, so R1 is :math:`\tfrac12 \phi^2` and
+    the penalty of WGAN-GP is :math:`(|\phi| - 1)^2`, wherever the points are taken.
+
+    Args:
+        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
+        r1: weight of R1.
+        penalty: weight of WGAN-GP's penalty.
+        one_sided: whether that penalises slopes above 1 only.
+
+    Returns:
+        A game with one parameter per player, ``(..., 1)`` each.
+    """
+    loss_d, loss_g = losses.pair(loss)
+    for name, value in (("r1", r1), ("penalty", penalty)):
+        if not value >= 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
+
+    def generator(theta: Tensor, phi: Tensor) -> Tensor:
+        logits = (phi * theta).sum(-1)
+        return loss_g(logits) * logits.numel()  # the losses are means
+
+    def discriminator(theta: Tensor, phi: Tensor) -> Tensor:
+        fake = (phi * theta).sum(-1)
+        excess = phi.abs().sum(-1) - 1
+        slope = (relu(excess) if one_sided else excess).square()
+        value = loss_d(torch.zeros_like(fake), fake) * fake.numel()
+        return value + r1 * 0.5 * phi.square().sum() + penalty * slope.sum()
+
+    return Game(generator, discriminator)
+
+
+def vector_field(game: Game, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the directions in which both players walk, of the shapes of ``theta`` and ``phi``, with their graph."""
+    _check(theta, phi)
+    # New nodes of the graph: where phi was itself computed from theta, the derivative by theta must not pass there.
+    theta, phi = (x.view_as(x) if x.requires_grad else x.detach().requires_grad_(True) for x in (theta, phi))
+    return _downhill(game.loss_g, 0, theta, phi), _downhill(game.loss_d, 1, theta, phi)
+
+
+def update(
+    game: Game, theta: Tensor, phi: Tensor, *, method: str = "simultaneous", lr: float = 0.1, weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    r"""Return both players after one step.
+
+    ``simultaneous``: both take the gradient at the same point. ``alternating``: first phi, then theta, which sees the
+    new phi, as GANs are trained. ``extragradient``: both look one step ahead and take the gradient from there
+    (Korpelevich, 1976; Gidel et al., 2019, section 3.2). ``consensus``: simultaneous, and both also make
+    :math:`\tfrac12 \|v\|^2` small, with a weight (Mescheder et al., 2017, Algorithm 2).
+
+    Args:
+        game: the game.
+        theta, phi: ``(..., n)`` and ``(..., m)``.
+        method: one of :data:`METHODS`.
+        lr: learning rate of both.
+        weight: of the last term in ``consensus``.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if not lr > 0:
+        raise ValueError(f"lr must be positive, got {lr}")
+    v_theta, v_phi = vector_field(game, theta, phi)
+    if method == "alternating":
+        phi = phi + lr * v_phi
+        return theta + lr * vector_field(game, theta, phi)[0], phi
+    if method == "extragradient":
+        v_theta, v_phi = vector_field(game, theta + lr * v_theta, phi + lr * v_phi)
+    if method == "consensus":
+        theta, phi = (x if x.requires_grad else x.detach().requires_grad_(True) for x in (theta, phi))
+        v_theta, v_phi = vector_field(game, theta, phi)
+        size = 0.5 * (v_theta.square().sum() + v_phi.square().sum())
+        slopes = torch.autograd.grad(size, (theta, phi), create_graph=True)
+        v_theta, v_phi = v_theta - weight * slopes[0], v_phi - weight * slopes[1]
+    return theta + lr * v_theta, phi + lr * v_phi
+
+
+def simulate(
+    game: Game,
+    theta: Tensor,
+    phi: Tensor,
+    *,
+    steps: int,
+    method: str = "simultaneous",
+    lr: float = 0.1,
+    weight: float = 1.0,
+    clip: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Play ``steps`` steps; return the paths ``(steps + 1, ..., n)`` and ``(steps + 1, ..., m)``, start included.
+
+    Args:
+        game, theta, phi, method, lr, weight: see :func:`update`.
+        steps: at least 1.
+        clip: keep phi in [-clip, clip] after each step, as WGAN clips its weights; not at all if not given.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be positive, got {clip}")
+    path = [(theta.detach(), phi.detach())]
+    for _ in range(steps):
+        theta, phi = (x.detach() for x in update(game, *path[-1], method=method, lr=lr, weight=weight))
+        path.append((theta, phi if clip is None else phi.clamp(-clip, clip)))
+    return tuple(torch.stack(player) for player in zip(*path, strict=True))
+
+
+def jacobian(game: Game, theta: Tensor, phi: Tensor) -> Tensor:
+    """Return the Jacobian of :func:`vector_field` at ``(n,)`` and ``(m,)``: ``(n + m, n + m)``, theta first.
+
+    Its eigenvalues tell what infinitely small steps do nearby: towards the resting point where all real parts are
+    negative, around it where they are 0.
+    """
+    return _jacobian(lambda t, p: vector_field(game, t, p), theta, phi)
+
+
+def update_jacobian(game: Game, theta: Tensor, phi: Tensor, **settings: str | float) -> Tensor:
+    """As :func:`jacobian`, of one step of :func:`update` with its ``settings``.
+
+    Nearby, steps lead to the resting point where all eigenvalues are smaller than 1 in absolute value.
+    """
+    return _jacobian(lambda t, p: update(game, t, p, **settings), theta, phi)
+
+
+def _jacobian(step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], theta: Tensor, phi: Tensor) -> Tensor:
+    if theta.ndim != 1 or phi.ndim != 1:
+        raise ValueError(f"theta and phi must be (n,) and (m,), got {tuple(theta.shape)} and {tuple(phi.shape)}")
+    n = len(theta)
+    both = torch.cat([theta, phi]).detach()
+    return torch.autograd.functional.jacobian(lambda x: torch.cat(step(x[:n], x[n:])), both)
+
+
+def _downhill(loss: Callable[[Tensor, Tensor], Tensor], player: int, theta: Tensor, phi: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(loss(theta, phi), (theta, phi)[player], create_graph=True)
+    return -gradient
+
+
+def _check(theta: Tensor, phi: Tensor) -> None:
+    if theta.ndim < 1 or theta.shape[:-1] != phi.shape[:-1]:
+        raise ValueError(
+            f"theta and phi must be (..., n) and (..., m), got {tuple(theta.shape)} and {tuple(phi.shape)}"
+        )
+    if not (theta.is_floating_point() and phi.is_floating_point()):
+        raise ValueError(f"theta and phi must be floating point, got {theta.dtype} and {phi.dtype}")

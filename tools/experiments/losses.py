@@ -126,8 +126,8 @@ def line_network(width: int) -> nn.Sequential:
 def line_gradients(
     seed: int, device: torch.device, *, distances: list[float], at: list[int], width: int, lr: float, penalty: float
 ) -> dict[str, Any]:
-    """Data N(0, .5^2), generator N(m, .5^2), only the discriminator is trained: the size of the derivative of each
-    generator loss by the generator's mean m, after some numbers of the discriminator's steps."""
+    """Data N(0, .5^2), generator N(m, .5^2), only the discriminator is trained: the derivative of each generator loss
+    by the generator's mean m after some numbers of its steps; where it is positive, a step moves m towards the data."""
     row: dict[str, Any] = {}
     for m in distances:
         seeded = torch.Generator().manual_seed(seed)
@@ -142,7 +142,7 @@ def line_gradients(
             for step in range(max(at) + 1):
                 if step in at:
                     for name in games:
-                        found.setdefault(name, []).append(abs(mean_derivative(network, fake, losses.pair(name)[1])))
+                        found.setdefault(name, []).append(mean_derivative(network, fake, losses.pair(name)[1]))
                 loss = discriminator_loss(network(real), network(fake))
                 if kind == "wasserstein":
                     loss = loss + penalty * losses.gradient_penalty(network, real, fake)

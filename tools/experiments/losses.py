@@ -15,6 +15,7 @@ from gan_course.models import common
 from gan_course.models.gan import GAN
 from gan_course.train import fit
 from tools.experiments import Entry
+from tools.experiments.ring import counted
 
 
 class Game(GAN):
@@ -107,13 +108,12 @@ def ring(seed: int, device: torch.device, *, steps: int, batch: int, decay_from:
     fit(gan, points, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
     seconds = time.process_time() - began
     samples = gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu()
-    modes, high_quality = metrics.modes_covered(samples, mixture.means, mixture.std[0].item())
-    shares = metrics.mode_shares(samples, mixture.means)
     weights = torch.cat([p.detach().flatten() for p in gan.discriminator.parameters() if p.ndim == 2]).abs()
     return {
-        "modes": modes, "high_quality": high_quality, "largest_share": shares.max().item(),
-        "at_bounds": (weights > 0.99 * weights.max()).double().mean().item(), "cpu_seconds": round(seconds, 1),
-    }  # fmt: skip
+        **counted(samples, mixture),
+        "at_bounds": (weights > 0.99 * weights.max()).double().mean().item(),
+        "cpu_seconds": round(seconds, 1),
+    }
 
 
 def line_network(width: int) -> nn.Sequential:

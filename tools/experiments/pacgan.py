@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
-from gan_course import data, metrics, toy
+from gan_course import data, toy
 from gan_course.models import common
 from gan_course.models.gan import GAN
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
+from tools.experiments.ring import counted
 
 TARGETS = {"ring": toy.ring, "grid": toy.grid}
 
@@ -103,13 +104,6 @@ class PaperGAN(GAN):
             optimizer.zero_grad()
         self.ema.update(self.generator)
         return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach()}
-
-
-def counted(samples: Tensor, mixture: toy.GaussianMixture) -> dict[str, float]:
-    """Count the modes that samples reach, the share of them within three standard deviations, and the fullest mode."""
-    modes, high_quality = metrics.modes_covered(samples, mixture.means, mixture.std[0].item())
-    shares = metrics.mode_shares(samples, mixture.means)
-    return {"modes": modes, "high_quality": high_quality, "largest_share": shares.max().item()}
 
 
 def pacgan(seed: int, device: torch.device, *, target: str, steps: int, packs: int, **model: Any) -> dict[str, Any]:

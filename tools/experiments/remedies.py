@@ -23,7 +23,7 @@ from gan_course.models.gan import GAN, RECIPES
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
 from tools.experiments.images import SAMPLES
-from tools.experiments.ring import _RING
+from tools.experiments.ring import _RING, counted
 
 OPTIONS: dict[str, Any] = {
     "n_critic": 1,  # discriminator updates per step
@@ -171,15 +171,7 @@ def modes(seed: int, device: torch.device, *, target: str, divide: float, **sett
     points = data.DataSet(mixture.sample(100_000, torch.Generator().manual_seed(seed)), name=target)
     gan, history = _trained(seed, device, points, **settings)
     samples = gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu()
-    found, high_quality = metrics.modes_covered(samples, mixture.means, mixture.std[0].item())
-    shares = metrics.mode_shares(samples, mixture.means)
-    return {
-        "modes": found,
-        "high_quality": high_quality,
-        "largest_share": shares.max().item(),
-        "reverse_kl": metrics.reverse_kl(shares, mixture.weights),
-        "loss_d": history["loss_d"][-1],
-    }
+    return {**counted(samples, mixture), "loss_d": history["loss_d"][-1]}
 
 
 def stacks(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:

@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gan_course import data, metrics, models, toy
 from gan_course.models.gan import GAN
 from gan_course.models.wgan import WGAN, WGANGP
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
+
+
+def counted(samples: Tensor, mixture: toy.GaussianMixture) -> dict[str, float]:
+    """Count the modes that samples reach; the share within three standard deviations of one; and how the samples
+    spread, whether or not they hit: the largest share of a nearest mode, the divergence of the shares."""
+    modes, high_quality = metrics.modes_covered(samples, mixture.means, mixture.std[0].item())
+    shares = metrics.mode_shares(samples, mixture.means)
+    return {
+        "modes": modes,
+        "high_quality": high_quality,
+        "largest_share": shares.max().item(),
+        "reverse_kl": metrics.reverse_kl(shares, mixture.weights),
+    }
 
 
 def ring(
@@ -22,16 +36,7 @@ def ring(
     gan = models.family(family)((2,), **model).to(device)
     points = data.DataSet(mixture.sample(100_000, torch.Generator().manual_seed(seed)), name="ring")
     fit(gan, points, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
-    samples = gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu()
-    modes, high_quality = metrics.modes_covered(samples, mixture.means, mixture.std[0].item())
-    # How the samples spread over the circle, whether or not they hit the modes: shares of the nearest modes.
-    shares = metrics.mode_shares(samples, mixture.means)
-    return {
-        "modes": modes,
-        "high_quality": high_quality,
-        "largest_share": shares.max().item(),
-        "reverse_kl": metrics.reverse_kl(shares, mixture.weights),
-    }
+    return counted(gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu(), mixture)
 
 
 _RUN = {"steps": 1500, "decay_from": 750, "batch": 256}

@@ -35,7 +35,7 @@ def test_without_a_remedy_it_is_the_gan(settings):
     "settings",
     [
         {"smoothing": 0.1}, {"noise": 0.5}, {"clip_norm": 0.01}, {"vat": 1.0}, {"penalty": 1.0}, {"unroll": 2},
-        {"augment": True}, {"n_critic": 2},
+        {"augment": True}, {"n_critic": 2}, {"clip": 0.01},
     ],
     ids=lambda settings: next(iter(settings)),
 )  # fmt: skip

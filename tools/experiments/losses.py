@@ -12,42 +12,10 @@ from torch import Tensor, nn
 from gan_course import data, losses, metrics, toy
 from gan_course.features import judge
 from gan_course.models import common
-from gan_course.models.gan import GAN
 from gan_course.train import fit
 from tools.experiments import Entry
+from tools.experiments.remedies import Remedied
 from tools.experiments.ring import counted
-
-
-class Game(GAN):
-    """The perceptrons of :class:`GAN` with any loss, a gradient penalty of any weight, or clipped weights.
-
-    With ``clip`` both players use RMSProp as in WGAN's Algorithm 1, else Adam.
-    """
-
-    def __init__(
-        self, shape: tuple[int, ...], *, penalty: float = 0.0, clip: float = 0.0, n_critic: int = 1, **settings: Any
-    ):
-        super().__init__(shape, **settings)
-        self.penalty, self.clip, self.n_critic = penalty, clip, n_critic
-        if clip:
-            self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), self.settings["lr_g"])
-            self.optimizer_d = torch.optim.RMSprop(self.discriminator.parameters(), self.settings["lr_d"])
-
-    def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """One update of the discriminator per batch in ``real``, one of the generator; ``loss_d`` without penalty."""
-        b = real.shape[1]
-        for x in real:
-            with torch.no_grad():
-                fake = self.generator(self.latents(b))
-            loss_d = self.discriminator_loss(*self.discriminator(torch.cat([x, fake])).chunk(2))
-            extra = self.penalty * losses.gradient_penalty(self.discriminator, x, fake) if self.penalty else 0
-            common.update(self.optimizer_d, loss_d + extra)
-            if self.clip:
-                losses.clip_weights(self.discriminator, self.clip)
-        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))
-        common.update(self.optimizer_g, loss_g)
-        self.ema.update(self.generator)
-        return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach()}
 
 
 def digits(
@@ -64,7 +32,7 @@ def digits(
         return {"frechet": metrics.frechet_distance(classifier.features(samples), features)}
 
     torch.manual_seed(seed)
-    gan = Game(train_set.shape, **model).to(device)
+    gan = Remedied(train_set.shape, **model).to(device)
     began = time.process_time()
     history = fit(
         gan, train_set, steps, batch=batch, seed=seed, log_every=probe_every, snapshot_every=probe_every,
@@ -102,7 +70,7 @@ def ring(seed: int, device: torch.device, *, steps: int, batch: int, decay_from:
     """Train on the ring of eight narrow Gaussians; count the modes that 2,500 samples reach."""
     mixture = toy.ring()
     torch.manual_seed(seed)
-    gan = Game((2,), **model).to(device)
+    gan = Remedied((2,), **model).to(device)
     points = data.DataSet(mixture.sample(100_000, torch.Generator().manual_seed(seed)), name="ring")
     began = time.process_time()
     fit(gan, points, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)

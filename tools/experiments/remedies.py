@@ -34,6 +34,7 @@ OPTIONS: dict[str, Any] = {
     "vat": 0.0,  # weight of the virtual adversarial penalty at real and generated samples
     "radius": 0.1,  # its radius
     "penalty": 0.0,  # weight of WGAN-GP's penalty
+    "clip": 0.0,  # largest weight of the discriminator; then both players use RMSProp, as in WGAN's Algorithm 1
     "unroll": 0,  # discriminator updates that the generator foresees
     "unroll_lr": 0.1,  # their rate: plain gradient steps
     "minibatch_std": False,
@@ -66,7 +67,7 @@ class Remedied(GAN):
         self.option, self.n_critic = own, own["n_critic"]
         stack = list(self.discriminator.layers)
         if own["frequencies"]:
-            width = settings["width"]
+            width = self.settings["width"]
             fourier = Fourier(self.pack * shape[0], width, own["frequencies"])
             stack[1:2] = [fourier, nn.Linear(width, width)]
         if own["norm_d"]:
@@ -74,9 +75,11 @@ class Remedied(GAN):
         if own["minibatch_std"]:
             stack[-1:] = [layers.MinibatchStd(), nn.Linear(stack[-1].in_features + 1, 1)]
         self.discriminator.layers = nn.Sequential(*stack)
-        self.optimizer_d = common.adam(
-            self.discriminator, settings["lr_d"], settings["beta1"], self.optimizer_g.defaults["betas"][1]
-        )
+        rates = self.settings  # with the defaults
+        self.optimizer_d = common.adam(self.discriminator, rates["lr_d"], rates["beta1"], rates["beta2"])
+        if own["clip"]:
+            self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), rates["lr_g"])
+            self.optimizer_d = torch.optim.RMSprop(self.discriminator.parameters(), rates["lr_d"])
         self.register_buffer("done", torch.zeros(()))
 
     def seen(self, x: Tensor) -> Tensor:
@@ -139,6 +142,8 @@ class Remedied(GAN):
                 self.discriminator.train()
                 loss = loss + option["vat"] * smooth
             self.moved(self.optimizer_d, loss, self.discriminator)
+            if option["clip"]:
+                losses.clip_weights(self.discriminator, option["clip"])
         fake = self.seen(self.generator(self.latents(b)))
         if option["unroll"]:
             logits = functional_call(self.discriminator, self.foresee(plain), (fake,))

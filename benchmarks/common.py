@@ -15,7 +15,8 @@ from typing import Any
 import torch
 import torchvision
 
-from gan_course import data, downloads
+from gan_course import data
+from gan_course.data import downloads
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "results"
 

@@ -22,9 +22,10 @@ import torchvision
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
 from benchmarks import common, textbook  # noqa: E402
-from gan_course import data, profiles  # noqa: E402
+from gan_course import data  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
 from gan_course.models.gan import GAN, RECIPES  # noqa: E402
+from gan_course.notebook import profiles  # noqa: E402
 from gan_course.train import fit  # noqa: E402
 
 NAME = "benchmark_data_path"

@@ -19,7 +19,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
 from benchmarks import common  # noqa: E402
-from gan_course import data, glyphs  # noqa: E402
+from gan_course import data  # noqa: E402
+from gan_course.data import glyphs  # noqa: E402
 
 NAME = "benchmark_glyphs"
 

@@ -30,8 +30,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
 from benchmarks import common, textbook, training  # noqa: E402
-from gan_course import data, profiles  # noqa: E402
+from gan_course import data  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
+from gan_course.notebook import profiles  # noqa: E402
 from gan_course.train import fit  # noqa: E402
 
 MODELS = ("mlp", "dcgan-32")

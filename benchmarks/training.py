@@ -38,10 +38,12 @@ from torch.utils.data import Dataset
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
 from benchmarks import common, textbook  # noqa: E402
-from gan_course import data, downloads, profiles  # noqa: E402
+from gan_course import data  # noqa: E402
+from gan_course.data import downloads  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
 from gan_course.models import common as models  # noqa: E402
 from gan_course.models import dcgan, gan, sngan, wgan  # noqa: E402
+from gan_course.notebook import profiles  # noqa: E402
 from gan_course.train import fit  # noqa: E402
 
 NAME = "benchmark_training"

@@ -15,24 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import (
-    __version__,
-    checkpoint,
-    data,
-    domains,
-    features,
-    glyphs,
-    inception,
-    metrics,
-    models,
-    parallel,
-    profiles,
-    stacked,
-)
-from gan_course.data import DataSet, Domains
+from gan_course import __version__, data, metrics, models, parallel
+from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
 from gan_course.errors import CheckpointError, DataError, unknown
-from gan_course.runs import CHECKPOINT
-from gan_course.train import DECAYS, PRECISIONS, fit
+from gan_course.metrics import inception
+from gan_course.notebook import profiles
+from gan_course.train import checkpoint, fit
+from gan_course.train.loop import PRECISIONS
+from gan_course.train.runs import CHECKPOINT
+from gan_course.train.schedule import DECAYS
 
 DATA_HELP = (
     "digits, glyphs, mnist, fashion-mnist, cifar10, stl10, or a folder of images; for translators TASK-NAME, as in"
@@ -61,15 +52,15 @@ def show_list(options: argparse.Namespace) -> None:
     for name, model in models.FAMILIES.items():
         print(f"  {name:15} {_first_line(model)} [{', '.join(models.recipes(name))}]")
     print("\nData sets:")
-    for name, text in data.NAMES.items():
+    for name, text in catalogue.NAMES.items():
         print(f"  {name:15} {text}")
     print("\nData sets for translators (from-NAME for the way back; or the path of a folder of pairs or domains):")
-    for name, text in domains.SETS.items():
+    for name, text in translation.SETS.items():
         print(f"  {name:15} {text}")
     print("\nTasks for translators (TASK-NAME with the name of a data set; from-TASK-NAME for the way back):")
-    for name, task in domains.TASKS.items():
+    for name, task in translation.TASKS.items():
         print(f"  {name:15} {_first_line(task)}")
-    for name, (a, b) in domains.GLYPH_TASKS.items():
+    for name, (a, b) in translation.GLYPH_TASKS.items():
         print(f"  {name:15} {', '.join(a.values())} to {', '.join(b.values())} (glyphs only)")
     for title, by_command in (("gan-course evaluate RUN", True), ("of points and modes: gan_course.metrics", False)):
         print(f"\nMetrics ({title}):")
@@ -185,9 +176,9 @@ def evaluate(options: argparse.Namespace) -> None:
         "real": metrics.evaluate(real, reference, extractor, probabilities),
     }
     if name.startswith("stacked-"):
-        judge = features.judge(name.removeprefix("stacked-"), model.shape[-1], device)
-        rows["generated"] |= stacked.summarize(samples, judge)
-        rows["real"] |= stacked.summarize(real, judge)
+        judge = metrics.judge(name.removeprefix("stacked-"), model.shape[-1], device)
+        rows["generated"] |= metrics.summarize_stacked(samples, judge)
+        rows["real"] |= metrics.summarize_stacked(real, judge)
     result = {
         "data": name, "step": state["step"], "samples": len(samples), "reference": len(reference),
         "features": called, "seed": options.seed, **rows,
@@ -235,9 +226,9 @@ def _judged_samples(
 def show_data(options: argparse.Namespace) -> None:
     """Fetch a data set or two domains if need be, verify and describe them."""
     for split in data.SPLITS:
-        if domains.is_task(options.name):
-            paired = domains.has_pairs(options.name)
-            both = domains.load(options.name, size=options.size, split=split, paired=paired)
+        if translation.is_task(options.name):
+            paired = translation.has_pairs(options.name)
+            both = data.load_domains(options.name, size=options.size, split=split, paired=paired)
             size = f"{len(both):,} pairs" if paired else f"{len(both.a):,} and {len(both.b):,} unpaired images"
             print(f"{options.name} {split}: {size} of shape {both.a.shape}")
             shown, columns = both.images(32).flatten(0, 1), 8  # an image of a, one of b: its partner if there are any
@@ -267,8 +258,8 @@ def load_data(
             raise ValueError(
                 f"--channels must be 3 for family {model.family!r}, which translates colours; got {channels}"
             )
-        return domains.load(name, size=size, split=split, paired=paired or model.paired, device=device)
-    if domains.is_task(name) and not Path(name).is_dir():
+        return data.load_domains(name, size=size, split=split, paired=paired or model.paired, device=device)
+    if translation.is_task(name) and not Path(name).is_dir():
         raise ValueError(f"--data {name!r} is for translators; family {model.family!r} needs a data set")
     images = data.load(name, size=size, split=split, channels=channels, device=device)
     if getattr(model, "reads_captions", False):
@@ -284,7 +275,7 @@ def _run_data(
     """Load the data of a run (or ``--data``) at the size and in the colours of its model."""
     name = _data_name(model, state, options)
     channels = None if options.data else model.shape[-3]
-    paired = domains.has_pairs(name)  # where a translation can be compared with the truth
+    paired = translation.has_pairs(name)  # where a translation can be compared with the truth
     return load_data(model, name, split, model.shape[-1], channels, device, paired=paired)
 
 
@@ -313,17 +304,17 @@ def _extractor(
     wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None, str]:
     """Return functions to features and (or None) class probabilities, and what to call them."""
-    size, known = shape[-1], features.JUDGES.get((name, shape[-1]))
+    size, known = shape[-1], metrics.JUDGES.get((name, shape[-1]))
     if wanted is None:
         wanted = "judge" if len(shape) == 3 and known is not None and known.channels == shape[0] else "pixels"
     if wanted == "inception":
         network = inception.load(device)
         return network.features, network.probabilities, "inception"
     if wanted == "judge":
-        judge = features.judge(name, size, device)
+        judge = metrics.judge(name, size, device)
         return judge.features, judge.probabilities, f"judge of {name} at {size}x{size}"
     pool = max(size // 16, 1)  # at most 16x16 values per channel
-    return partial(features.pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
+    return partial(metrics.pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
 
 
 def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:

@@ -14,7 +14,8 @@ import torch
 import torchvision
 
 from benchmarks import common, data_path, frechet, glyphs, profiling, textbook, training
-from gan_course import data, downloads
+from gan_course import data
+from gan_course.data import downloads
 from gan_course.layers import advance_spectral_norms
 from gan_course.models.dcgan import DCGAN
 from gan_course.models.gan import GAN

@@ -14,9 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import checkpoint, cli, downloads, features, glyphs, metrics, models, stacked
+from gan_course import cli, metrics, models
+from gan_course.data import downloads, glyphs, stacked
 from gan_course.models.gan import RECIPES
-from gan_course.runs import CHECKPOINT
+from gan_course.train import checkpoint
+from gan_course.train.runs import CHECKPOINT
 
 SMALL = ["--data", "digits", "--seed", "3"]
 
@@ -358,7 +360,7 @@ def test_generated_and_real_images_are_measured_in_the_same_number(trained, caps
     assert run("evaluate", trained) == 0
     result = json.loads((trained / "metrics.json").read_text())
     assert (result["samples"], result["reference"]) == (1297, 500)  # of 2,000 wanted, all that the splits have
-    floor = features.JUDGES["digits", 8].floor
+    floor = metrics.JUDGES["digits", 8].floor
     assert result["real"]["frechet"] == pytest.approx(floor, abs=0.01)
     assert "1,297 generated and as many real training images" in capsys.readouterr().out
 

@@ -11,8 +11,8 @@ from torch.nn.functional import nll_loss, normalize
 from torch.nn.utils import parametrize
 
 from gan_course import data
-from gan_course.features import judge
 from gan_course.layers import advance_spectral_norms
+from gan_course.metrics import judge
 from gan_course.models import build, common
 from gan_course.models.acgan import ACGAN
 from gan_course.models.conditional import RECIPES, ConditionalGAN, Generator, ProjectionGAN, halvings, trunk

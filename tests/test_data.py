@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from gan_course import data
-from gan_course.data import DataSet, order
+from gan_course.data import DataSet, catalogue, images, order
 from gan_course.errors import DataError
 
 # --- DataSet ---------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_size_channels_limit():
 def test_shrinking_is_antialiased_and_does_not_depend_on_chunks():
     stripes = torch.zeros(1001, 1, 32, 32, dtype=torch.uint8)
     stripes[:, :, :, ::4] = 255
-    small = data._resize(stripes, 8)  # the mean is 64; without antialiasing no sample would meet a stripe
+    small = images.resize(stripes, 8)  # the mean is 64; without antialiasing no sample would meet a stripe
     assert small.min() > 40 and small.max() < 80  # the edges see half a filter
     assert (small == small[:1]).all()
 
@@ -217,7 +217,7 @@ def test_shrinking_is_antialiased_and_does_not_depend_on_chunks():
 @settings(max_examples=30, deadline=None)
 @given(value=st.integers(0, 255), height=st.integers(1, 20), width=st.integers(1, 20), size=st.integers(1, 24))
 def test_resizing_keeps_a_constant_image(value, height, width, size):
-    out = data._resize(torch.full((2, 3, height, width), value, dtype=torch.uint8), size)
+    out = images.resize(torch.full((2, 3, height, width), value, dtype=torch.uint8), size)
     assert out.shape == (2, 3, size, size) and (out == value).all()
 
 
@@ -359,10 +359,10 @@ def test_folder_errors(tmp_path):
 @pytest.fixture
 def jpegs(tmp_path, monkeypatch):
     """Twelve and four images of one colour each, whose classes take turns."""
-    monkeypatch.setattr(data, "JPEG_SIZES", {"train": 12, "test": 4})
+    monkeypatch.setattr(catalogue, "JPEG_SIZES", {"train": 12, "test": 4})
     monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path / "root"))
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
-    for split, n in data.JPEG_SIZES.items():
+    for split, n in catalogue.JPEG_SIZES.items():
         for i in range(n):
             file = tmp_path / "root" / "cifar10-jpeg" / split / "abc"[i % 3] / f"{i:05d}.jpg"
             save(file, (20 * i, 100, 255 - 20 * i), (32, 32), quality=95)
@@ -386,7 +386,7 @@ def test_decoded_jpegs_are_kept_until_the_folder_changes(jpegs, tmp_path, monkey
     file.write_bytes(file.read_bytes().ljust(5000, b"\0"))
     first = data.load("cifar10-jpeg").x
     with monkeypatch.context() as patch:
-        patch.setattr(data, "read_images", lambda *args: pytest.fail("decoded again"))
+        patch.setattr(catalogue, "read_images", lambda *args: pytest.fail("decoded again"))
         assert torch.equal(data.load("cifar10-jpeg").x, first)
     before = file.stat()
     save(file, (200, 0, 0), (32, 32), quality=95)
@@ -422,11 +422,11 @@ def test_jpegs_that_are_missing(jpegs, tmp_path, monkeypatch):
 def test_grey_is_pillows():
     x = torch.randint(256, (1500, 3, 5, 4), dtype=torch.uint8)
     theirs = [np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")) for image in x]
-    assert np.array_equal(data._to_grey(x)[:, 0].numpy(), np.stack(theirs))
+    assert np.array_equal(images.to_grey(x)[:, 0].numpy(), np.stack(theirs))
 
 
 def test_names_of_domains_are_refused_with_a_hint():
-    with pytest.raises(ValueError, match="name: got 'facades', which is two domains.*gan_course.domains.load"):
+    with pytest.raises(ValueError, match="name: got 'facades', two domains.*gan_course.data.load_domains"):
         data.load("facades")
     with pytest.raises(ValueError, match="unknown data set 'cifar-10'.*Did you mean 'cifar10'"):
         data.load("cifar-10")

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from gan_course import data, losses, metrics
-from gan_course.features import judge
+from gan_course.metrics import judge
 from gan_course.models.dcgan import DCGAN, RECIPES, Discriminator, Generator
 from gan_course.train import fit
 

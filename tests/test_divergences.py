@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_course import divergences, toy
+from gan_course.theory import divergences, toy
 
 NAMES = list(divergences.F_DIVERGENCES)
 # Divergences between p and q by their own definitions, from log densities on a grid.

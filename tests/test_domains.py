@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from gan_course import data, domains, downloads
-from gan_course.data import DataSet, Domains
+from gan_course import data
+from gan_course.data import DataSet, Domains, downloads, translation
 from gan_course.errors import DataError
-from gan_course.features import judge
+from gan_course.metrics import judge
 
 
 def images(n: int = 6, size: int = 16, seed: int = 0) -> DataSet:
@@ -27,23 +27,28 @@ def grey(x: torch.Tensor) -> torch.Tensor:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 4), st.sampled_from([4, 8, 16, 32]), st.integers(0, 99), st.sampled_from(sorted(domains.TASKS)))
+@given(
+    st.integers(1, 4),
+    st.sampled_from([4, 8, 16, 32]),
+    st.integers(0, 99),
+    st.sampled_from(sorted(translation.TASKS)),
+)
 def test_partners_are_images_of_the_same_shape_and_each_depends_on_its_own_image(n, size, seed, task):
     source = images(n, size, seed)
-    truth = domains.partners(source, task)
+    truth = translation.partners(source, task)
     assert truth.x.shape == source.x.shape and truth.x.dtype == torch.uint8
     assert torch.equal(truth.labels, source.labels) and truth.classes == source.classes
-    alone = [domains.partners(DataSet(x[None], name="one"), task).x for x in source.x]
+    alone = [translation.partners(DataSet(x[None], name="one"), task).x for x in source.x]
     assert torch.equal(truth.x, torch.cat(alone))
 
 
 def test_neon_dilates_and_recolours():
     strokes = torch.zeros(2, 32, 32, dtype=torch.uint8)
     strokes[0, 10:20, 15], strokes[1, 4, 4] = 255, 128
-    out = domains.neon(grey(strokes)).numpy()
+    out = translation.neon(grey(strokes)).numpy()
     for image, stroke in zip(out, strokes.numpy(), strict=True):
         thick = ndimage.grey_dilation(stroke, size=(5, 5))  # two pixels to each side at 32x32
-        for channel, (paper, ink) in enumerate(zip(domains.PAPER, domains.INK, strict=True)):
+        for channel, (paper, ink) in enumerate(zip(translation.PAPER, translation.INK, strict=True)):
             expected = paper + (ink - paper) * (thick / 255.0)
             assert np.abs(image[channel] - expected).max() <= 0.5 + 1e-4
 
@@ -53,60 +58,60 @@ def test_edges_are_the_slope_of_sobel():
     brightness = np.tensordot([0.299, 0.587, 0.114], x.x.double().numpy(), (0, 1))
     slope = [np.hypot(ndimage.sobel(i, 0, mode="nearest"), ndimage.sobel(i, 1, mode="nearest")) for i in brightness]
     expected = np.clip(255 - np.stack(slope) / 4, 0, 255)
-    drawing = domains.edges(x.x)
+    drawing = translation.edges(x.x)
     assert (drawing[:, 0] == drawing[:, 1]).all() and (drawing[:, 0] == drawing[:, 2]).all()
     assert np.abs(drawing[:, 0].numpy() - expected).max() <= 0.5 + 1e-3
     flat = torch.full((1, 3, 8, 8), 77, dtype=torch.uint8)
-    assert (domains.edges(flat) == 255).all()
+    assert (translation.edges(flat) == 255).all()
 
 
 def test_rotation_turns_left():
     x = images(2, 5).x
     expected = np.stack([[np.rot90(channel) for channel in image] for image in x.numpy()])
-    assert np.array_equal(domains.rotate(x).numpy(), expected)
+    assert np.array_equal(translation.rotate(x).numpy(), expected)
 
 
 def test_what_can_be_undone_is_read_by_the_judge_of_the_originals():
-    d = domains.load("neon-digits", size=16, split="test", paired=True)
+    d = data.load_domains("neon-digits", size=16, split="test", paired=True)
     critic = judge("digits", 16)
-    undone = domains.undo(d.b.images(), "neon")
+    undone = translation.undo(d.b.images(), "neon")
     assert undone.shape == (500, 1, 16, 16) and undone.abs().max() <= 1
     assert (critic.logits(undone).argmax(1) == d.b.labels).float().mean() >= 0.97
     raw = d.b.images().mean(1, keepdim=True)
     assert (critic.logits(raw).argmax(1) == d.b.labels).float().mean() <= 0.5  # there is something to undo
-    turned = domains.load("rotate-digits", size=16, paired=True, limit=9)
-    torch.testing.assert_close(domains.undo(turned.b.images(), "rotate"), turned.a.images()[:, :1])
+    turned = data.load_domains("rotate-digits", size=16, paired=True, limit=9)
+    torch.testing.assert_close(translation.undo(turned.b.images(), "rotate"), turned.a.images()[:, :1])
     with pytest.raises(ValueError, match="unknown task that can be undone 'edges'; known: neon, rotate"):
-        domains.undo(d.b.images(), "edges")
+        translation.undo(d.b.images(), "edges")
 
 
 @pytest.mark.parametrize("name", ["neon-digits", "from-edges-digits", "rotate-digits"])
 def test_unpaired_domains_share_no_image_and_pairs_are_partners(name):
     base = data.load("digits", size=16, channels=3, limit=101)
     task = name.removeprefix("from-").split("-")[0]
-    d = domains.load(name, size=16, limit=101)
+    d = data.load_domains(name, size=16, limit=101)
     original, changed = (d.b, d.a) if name.startswith("from-") else (d.a, d.b)
     assert not d.paired and len(original) == 51 and len(changed) == 50 and d.shape == (2, 3, 16, 16)
     assert torch.equal(original.x, base.x[0::2]) and torch.equal(original.labels, base.labels[0::2])
     rest = DataSet(base.x[1::2], base.labels[1::2], name="rest", classes=base.classes)
-    assert torch.equal(changed.x, domains.partners(rest, task).x) and torch.equal(changed.labels, rest.labels)
-    shown = {bytes(x.numpy()) for x in domains.partners(original, task).x}
+    assert torch.equal(changed.x, translation.partners(rest, task).x) and torch.equal(changed.labels, rest.labels)
+    shown = {bytes(x.numpy()) for x in translation.partners(original, task).x}
     assert not shown & {bytes(x.numpy()) for x in changed.x}
 
-    pairs = domains.load(name, size=16, limit=101, paired=True)
+    pairs = data.load_domains(name, size=16, limit=101, paired=True)
     original, changed = (pairs.b, pairs.a) if name.startswith("from-") else (pairs.a, pairs.b)
     assert pairs.paired and len(pairs) == 101 and pairs.name == name
-    assert torch.equal(original.x, base.x) and torch.equal(changed.x, domains.partners(base, task).x)
+    assert torch.equal(original.x, base.x) and torch.equal(changed.x, translation.partners(base, task).x)
     items, _ = pairs.take(0, 0, 5)
     truth = {bytes(a.numpy()): b for a, b in zip(pairs.a.images(), pairs.b.images(), strict=True)}
     assert all(torch.equal(truth[bytes(a.numpy())], b) for a, b in items)
 
 
-@pytest.mark.parametrize("task", domains.GLYPH_TASKS)
+@pytest.mark.parametrize("task", translation.GLYPH_TASKS)
 def test_glyphs_change_by_one_factor(task):
-    before, after = domains.GLYPH_TASKS[task]
+    before, after = translation.GLYPH_TASKS[task]
     ((factor, old),), ((_, new),) = before.items(), after.items()
-    pairs = domains.load(f"{task}-glyphs", size=16, paired=True, limit=12)
+    pairs = data.load_domains(f"{task}-glyphs", size=16, paired=True, limit=12)
     values = pairs.a.values[factor]
     for name, value in pairs.a.factors.items():
         if name != factor:
@@ -114,17 +119,17 @@ def test_glyphs_change_by_one_factor(task):
     assert (pairs.a.factors[factor] == values.index(old)).all() and (pairs.b.factors[factor] == values.index(new)).all()
     assert (pairs.a.x != pairs.b.x).flatten(1).any(1).all()
 
-    d = domains.load(f"{task}-glyphs", size=16, limit=12)
-    assert len(d.a) == len(d.b) == 6 and not torch.equal(domains.partners(d.a, task).x, d.b.x)
-    assert torch.equal(domains.partners(pairs.a, task).x, pairs.b.x)
+    d = data.load_domains(f"{task}-glyphs", size=16, limit=12)
+    assert len(d.a) == len(d.b) == 6 and not torch.equal(translation.partners(d.a, task).x, d.b.x)
+    assert torch.equal(translation.partners(pairs.a, task).x, pairs.b.x)
 
 
 def test_splits_and_a_folder(tmp_path):
-    train, test = (domains.load("red-glyphs", size=16, split=s, limit=8) for s in ("train", "test"))
+    train, test = (data.load_domains("red-glyphs", size=16, split=s, limit=8) for s in ("train", "test"))
     assert not torch.equal(train.a.x, test.a.x)
     for i, x in enumerate(images(4, 8).x):
         Image.fromarray(x.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
-    d = domains.load(f"edges-{tmp_path}", size=8)
+    d = data.load_domains(f"edges-{tmp_path}", size=8)
     assert len(d.a) == len(d.b) == 2 and d.a.labels is None
     assert torch.equal(d.a.x, images(4, 8).x[0::2])
 
@@ -150,7 +155,7 @@ def test_splits_and_a_folder(tmp_path):
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        domains.load(**arguments)
+        data.load_domains(**arguments)
 
 
 # --- folders --------------------------------------------------------------------------------------
@@ -185,44 +190,44 @@ def shades(images: DataSet) -> list[int]:
 
 
 def test_a_folder_of_pairs(pairs):
-    d = domains.load(pairs, paired=True)
+    d = data.load_domains(pairs, paired=True)
     assert d.paired and d.shape == (2, 3, 6, 6) and d.name == str(pairs) and d.a.labels is None
     assert shades(d.a) == list(range(1, 12)) and shades(d.b) == list(range(201, 212))  # 2.png before 10.png
-    back = domains.load(f"from-{pairs}", paired=True, size=4, limit=3)
+    back = data.load_domains(f"from-{pairs}", paired=True, size=4, limit=3)
     assert shades(back.a) == [201, 202, 203] and shades(back.b) == [1, 2, 3] and back.shape == (2, 3, 4, 4)
-    apart = domains.load(pairs)
+    apart = data.load_domains(pairs)
     assert not apart.paired and shades(apart.a) == [1, 3, 5, 7, 9, 11] and shades(apart.b) == [202, 204, 206, 208, 210]
-    assert shades(domains.load(pairs, split="test", paired=True).a) == [1, 2, 3]  # val, for there is no test
+    assert shades(data.load_domains(pairs, split="test", paired=True).a) == [1, 2, 3]  # val, for there is no test
     save(pairs / "test" / "a.png", 77, 88)
-    assert shades(domains.load(pairs, split="test", paired=True).a) == [77]
-    flat = domains.load(pairs / "train", paired=True)
+    assert shades(data.load_domains(pairs, split="test", paired=True).a) == [77]
+    flat = data.load_domains(pairs / "train", paired=True)
     assert shades(flat.a) == list(range(1, 12))
 
 
 def test_a_folder_of_two_domains(apart, monkeypatch):
-    d = domains.load(apart)
+    d = data.load_domains(apart)
     assert not d.paired and shades(d.a) == [0, 1, 2, 3, 4] and shades(d.b) == [100, 101, 102, 103]
-    back = domains.load(f"from-{apart}", split="test", limit=2)
+    back = data.load_domains(f"from-{apart}", split="test", limit=2)
     assert shades(back.a) == [220, 221] and shades(back.b) == [200, 201]
     with pytest.raises(ValueError, match="paired: got True, but in '.*apart' no image has a partner"):
-        domains.load(apart, paired=True)
+        data.load_domains(apart, paired=True)
     monkeypatch.chdir(apart.parent)
-    assert len(domains.load("apart")) == len(domains.load("from-./apart")) == 5
+    assert len(data.load_domains("apart")) == len(data.load_domains("from-./apart")) == 5
 
 
 def test_which_names_are_domains_and_which_have_pairs(pairs, apart):
     for name in ("neon-digits", "from-edges-digits", "facades", "from-facades", "horse2zebra", apart, f"from-{pairs}"):
-        assert domains.is_task(name)
+        assert translation.is_task(name)
     for name in ("digits", "cifar10", "cifar10-jpeg", "stl10", "stacked-digits", pairs, "red", "neon-"):
-        assert not domains.is_task(name)
-    assert all(map(domains.has_pairs, ("neon-digits", "facades", "from-facades", pairs, f"from-{pairs}")))
-    assert not any(map(domains.has_pairs, ("horse2zebra", "from-horse2zebra", apart, f"from-{apart}")))
+        assert not translation.is_task(name)
+    assert all(map(translation.has_pairs, ("neon-digits", "facades", "from-facades", pairs, f"from-{pairs}")))
+    assert not any(map(translation.has_pairs, ("horse2zebra", "from-horse2zebra", apart, f"from-{apart}")))
 
 
 def test_what_is_wrong_with_a_folder_is_said(pairs, apart):
     def fails(message: str, name: object, **kwargs) -> None:
         with pytest.raises(DataError, match=message) as caught:
-            domains.load(name, **kwargs)
+            data.load_domains(name, **kwargs)
         assert "\n" not in str(caught.value)
 
     fails("none does not exist, expected a folder of pairs, or one with trainA/", pairs / "none")
@@ -234,13 +239,13 @@ def test_what_is_wrong_with_a_folder_is_said(pairs, apart):
     fails("3.png is 6x6, expected 2 square images side by side", pairs)
     save(pairs / "train" / "3.png", 1, 2, side=8)
     fails("3.png is 16x8 but .*1.png is 12x6; give a size", pairs)
-    assert len(domains.load(pairs, size=6, paired=True)) == 11
+    assert len(data.load_domains(pairs, size=6, paired=True)) == 11
     for file in (apart / "testB").iterdir():
         file.unlink()
     fails("testB holds no images", apart, split="test")
     save(pairs / "one" / "1.png", 1, 2)
     with pytest.raises(ValueError, match="must have at least 2 images to be unpaired, got 1"):
-        domains.load(pairs / "one")
+        data.load_domains(pairs / "one")
 
 
 REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere") / "facades"
@@ -248,23 +253,23 @@ REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere") / "facades"
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no facades in GAN_COURSE_DATA")
 def test_real_facades_have_photos_on_the_left_and_labels_on_the_right():
-    train, test = (domains.load("facades", split=split, paired=True, size=64) for split in ("train", "test"))
-    assert (len(train), len(test)) == (400, 106) and domains.load("facades", limit=2).shape == (2, 3, 256, 256)
+    train, test = (data.load_domains("facades", split=split, paired=True, size=64) for split in ("train", "test"))
+    assert (len(train), len(test)) == (400, 106) and data.load_domains("facades", limit=2).shape == (2, 3, 256, 256)
     for d in (train, test):
         # The maps are mostly blue, the colour of walls, and saturated; photos of houses are neither.
         spread = [(side.x.amax(1).int() - side.x.amin(1).int()).float().mean() for side in (d.a, d.b)]
         assert spread[0] < 40 and spread[1] > 150
         red, _, blue = d.b.x.float().mean((0, 2, 3))
         assert blue > 150 > 80 > red
-    assert torch.equal(domains.load("from-facades", paired=True, size=64).a.x, train.b.x)
+    assert torch.equal(data.load_domains("from-facades", paired=True, size=64).a.x, train.b.x)
     assert downloads.fault("facades", REAL) is None
 
 
 def test_images_that_a_task_cannot_take_are_refused():
     with pytest.raises(ValueError, match=r"images must be \(3, size, size\), got \(1, 8, 8\)"):
-        domains.partners(data.load("digits", limit=3), "neon")
+        translation.partners(data.load("digits", limit=3), "neon")
     with pytest.raises(ValueError, match="unknown task 'flip'"):
-        domains.partners(images(), "flip")
+        translation.partners(images(), "flip")
 
 
 def test_paired_items_come_together_and_unpaired_ones_by_chance():

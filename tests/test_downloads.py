@@ -31,9 +31,9 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from gan_course import data, domains, downloads
-from gan_course.data import DataSet, Domains
-from gan_course.downloads import Archive
+from gan_course import data
+from gan_course.data import DataSet, Domains, catalogue, downloads, translation
+from gan_course.data.downloads import Archive
 from gan_course.errors import DataError
 
 # --- tiny sets under the real names, served on this machine --------------------------------------
@@ -205,7 +205,7 @@ def tree(folder: Path) -> set[str]:
 
 
 def load(name: str, **kwargs) -> DataSet | Domains:
-    return domains.load(name, **kwargs) if name in domains.SETS else data.load(name, **kwargs)
+    return data.load_domains(name, **kwargs) if name in translation.SETS else data.load(name, **kwargs)
 
 
 def fails(message: str, name: str = "mnist", **kwargs) -> str:
@@ -465,13 +465,13 @@ def check(name: str) -> None:
         assert parts[0].labels.tolist() == [0, 9, 3] and parts[1].labels.tolist() == [1, 1] and parts[2].labels is None
         assert parts[0].classes[0] == "airplane" and parts[0].classes[9] == "truck" and parts[2].classes is None
     elif name == "facades":
-        train, test = domains.load(name, paired=True), domains.load(name, split="test", paired=True)
+        train, test = data.load_domains(name, paired=True), data.load_domains(name, split="test", paired=True)
         assert (len(train), len(test)) == (11, 2) and train.shape == (2, 3, 16, 16)
         shades = train.a.x.float().mean((1, 2, 3))
         assert (shades - torch.arange(1, 12) * 20).abs().max() < 3  # 2.jpg before 10.jpg
         assert (train.b.x.float().mean((2, 3)) - torch.tensor([0.0, 0.0, 200.0])).abs().max() < 4
     else:
-        train, test = domains.load(name), domains.load(name, split="test")
+        train, test = data.load_domains(name), data.load_domains(name, split="test")
         assert [len(s) for s in (train.a, train.b, test.a, test.b)] == [4, 3, 2, 2] and not train.paired
         for i in range(4):
             assert (train.a.x[i].float().mean((1, 2)) - torch.tensor([120.0, 60.0, 20 * i])).abs().max() < 4
@@ -649,7 +649,7 @@ def test_a_damaged_or_missing_file_is_named_with_what_to_do(tiny, tmp_path, monk
     file, message = BROKEN[name]
     (folder / file).write_bytes(b"damaged")
     remedy = f"delete {folder} and run again" if where == "cache" else "unset GAN_COURSE_DATA"
-    images = name in domains.SETS
+    images = name in translation.SETS
     fails(f"{message}.*{'replace it or remove it' if images else re.escape(remedy)}", name)
     (folder / file).unlink()
     missing = r"holds \d+ images .*it is not complete" if images else f"{file} is missing"
@@ -669,7 +669,7 @@ def test_a_pickle_that_is_not_cifars_is_never_opened(tiny, tmp_path):
 
 
 def test_original_cifar10_comes_before_jpegs_and_jpegs_before_a_download(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "JPEG_SIZES", {"train": 2, "test": 2})
+    monkeypatch.setattr(catalogue, "JPEG_SIZES", {"train": 2, "test": 2})
     monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path / "root"))
     files = {
         f"{split}/{name}/0000{i}.jpg": jpeg((9, 9, 9), side=32) for split in data.SPLITS for i, name in enumerate("ab")
@@ -706,13 +706,14 @@ def test_a_full_disk_is_said_at_once(tiny, tmp_path, monkeypatch, full):
 CHILD = """
 import ast, sys
 from torchvision import datasets
-from gan_course import data, domains, downloads
+from gan_course import data
+from gan_course.data import downloads
 name, attributes, sizes, archives = sys.argv[1], *map(ast.literal_eval, sys.argv[2:])
 for (published, attribute), value in attributes.items():
     setattr(getattr(datasets, published), attribute, value)
 downloads.IDX["mnist"] = downloads.Idx("MNIST", downloads.IDX["mnist"].classes, [], sizes)
 downloads.ARCHIVES.update({name: downloads.Archive(**fields) for name, fields in archives.items()})
-print(len(domains.load(name) if name in domains.SETS else data.load(name)))
+print(len(data.load_domains(name) if name in translation.SETS else data.load(name)))
 """
 TOLD = {"MNIST": ("mirrors", "resources"), "CIFAR10": ("train_list", "test_list", "meta")}
 LENGTHS = {"mnist": 12, "facades": 6}  # of the eleven pairs of facades, every second photo
@@ -724,7 +725,7 @@ def load_in_another_process(name: str, errors: Path) -> subprocess.Popen:
     with errors.open("w") as file:
         return subprocess.Popen(
             [sys.executable, "-c", CHILD, name, *map(repr, (attributes, COUNTS, archives))],
-            cwd=Path(data.__file__).resolve().parent.parent,
+            cwd=Path(data.__file__).resolve().parents[2],
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,
@@ -797,7 +798,7 @@ def test_published_archives_fit_torchvision():
             assert (source.archive, source.folder) == (published.filename, published.base_folder)
             assert published.url in source.mirrors and not source.images
         else:
-            assert name in domains.SETS and (source.folder, source.images) == (name, dict(source.images))
+            assert name in translation.SETS and (source.folder, source.images) == (name, dict(source.images))
 
 
 REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_course import dynamics, losses
+from gan_course import losses
+from gan_course.theory import dynamics
 
 ORIGIN = torch.zeros(1, dtype=torch.float64)
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_course import checkpoint, models
+from gan_course import checks, models
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
 from gan_course.models import FAMILIES
-from gan_course.runs import CHECKPOINT
-from gan_course.train import fit
+from gan_course.train import checkpoint, fit
+from gan_course.train.runs import CHECKPOINT
 
 #: The least that each family can be built with, beside the shape of its data.
 SMALL = {
@@ -200,8 +200,8 @@ class NoWaiting(TorchDispatchMode):
 
 @every_family
 def test_a_step_never_waits_for_the_device(name, monkeypatch):
-    monkeypatch.setattr(models.common, "check_real", lambda *args, **kwargs: None)  # values on the CPU only, and free
-    monkeypatch.setattr(models.common, "check_labels", lambda labels, *args: labels)
+    monkeypatch.setattr(checks, "check_real", lambda *args, **kwargs: None)  # values on the CPU only, and free
+    monkeypatch.setattr(checks, "check_labels", lambda labels, *args: labels)
     monkeypatch.setattr(models.conditional, "one_hot", lambda labels, n: torch.eye(n)[labels])  # torch's, too
     model = build(name)
     real, labels = batch(model, name)

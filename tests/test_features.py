@@ -13,9 +13,9 @@ import scipy.linalg
 import torch
 from safetensors.torch import load_file
 
-from gan_course import data, features
+from gan_course import data
 from gan_course.errors import DataError
-from gan_course.features import JUDGES, Judge, judge
+from gan_course.metrics import JUDGES, Judge, judge, judges
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_AT_HAND = (Path(os.environ.get("GAN_COURSE_DATA", "")) / "MNIST" / "raw").is_dir()
@@ -70,7 +70,7 @@ def test_weights_meet_the_target_and_the_limit():
     for (name, _), info in JUDGES.items():
         assert info.accuracy >= {"digits": 0.98, "mnist": 0.985, "glyphs": 0.99}[name]
         assert 0.975 <= info.confidence <= (0.998 if name == "glyphs" else 0.995)
-    files = list(features.WEIGHTS.glob("*"))
+    files = list(judges.WEIGHTS.glob("*"))
     assert {f.name for f in files} == {info.file for info in JUDGES.values()}
     assert sum(f.stat().st_size for f in files) < 1_000_000
     for file in files:
@@ -147,11 +147,11 @@ def test_no_judge_lists_the_nearest_first(key, first):
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "another judge", "not weights"])
 def test_damaged_weights(tmp_path, monkeypatch, damage):
-    whole = (features.WEIGHTS / "mnist-28.safetensors").read_bytes()
+    whole = (judges.WEIGHTS / "mnist-28.safetensors").read_bytes()
     if damage != "missing":
         body = {"truncated": whole[:-100], "another judge": whole, "not weights": b"text"}[damage]
         (tmp_path / "digits-8.safetensors").write_bytes(body)
-    monkeypatch.setattr(features, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(judges, "WEIGHTS", tmp_path)
     with pytest.raises(DataError, match="digits-8.safetensors cannot be read.*install the package again") as caught:
         judge("digits", 8)
     assert "\n" not in str(caught.value)

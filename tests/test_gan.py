@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_course import data, losses, metrics, models
-from gan_course.features import judge
+from gan_course.metrics import judge
 from gan_course.models.gan import GAN, RECIPES
 from gan_course.train import fit
 

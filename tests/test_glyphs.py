@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 from scipy import stats
 
-from gan_course import data, glyphs
-from gan_course.glyphs import COMPLETE_FAMILIES, FACTORS, FONTS, VALUES, Glyphs, draw_factors, make, render
+from gan_course import data
+from gan_course.data import glyphs
+from gan_course.data.glyphs import COMPLETE_FAMILIES, FACTORS, FONTS, VALUES, Glyphs, draw_factors, make, render, world
 
 FACE = ("family", "weight", "slant")
 SIZES = st.integers(8, 128)
@@ -247,7 +248,7 @@ DIGEST = "hashlib.sha256(ds.x.numpy().tobytes() + ''.join(ds.captions(3)).encode
 
 
 def test_another_process_draws_the_same(root):
-    code = f"import hashlib; from gan_course.glyphs import make; ds = make(40, 7, 24); print({DIGEST})"
+    code = f"import hashlib; from gan_course.data.glyphs import make; ds = make(40, 7, 24); print({DIGEST})"
     env = {**os.environ, "PYTHONHASHSEED": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [eval(DIGEST, {"hashlib": hashlib, "ds": make(40, 7, 24)})]
@@ -472,14 +473,14 @@ def test_only_colour_images_have_colours(images):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(glyphs, "SPLIT_SIZES", {"train": 60, "test": 20})
+    monkeypatch.setattr(world, "SPLIT_SIZES", {"train": 60, "test": 20})
     return tmp_path / "cache" / "glyphs"
 
 
 def drawn_again(monkeypatch) -> list[int]:
     """A list that grows with each call of render."""
     calls = []
-    monkeypatch.setattr(glyphs, "render", lambda *a, **k: calls.append(1) or render(*a, **k))
+    monkeypatch.setattr(world, "render", lambda *a, **k: calls.append(1) or render(*a, **k))
     return calls
 
 

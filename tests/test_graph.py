@@ -4,9 +4,8 @@ import pytest
 import torch
 from test_families import BATCH, batch, build, noise, same
 
-from gan_course import checkpoint, graph
 from gan_course.models import FAMILIES
-from gan_course.train import fit
+from gan_course.train import checkpoint, fit, graph
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 

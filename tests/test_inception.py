@@ -9,9 +9,10 @@ import sys
 import pytest
 import torch
 
-from gan_course import data, inception
+from gan_course import data
 from gan_course.errors import DataError
-from gan_course.features import check_images, pixels
+from gan_course.metrics import inception, pixels
+from gan_course.metrics.inputs import check_images
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course import data, metrics
-from gan_course.features import judge, pixels
+from gan_course.metrics import inputs, judge, neighbours, pixels
 
 
 def gaussians(d: int, seed: int):
@@ -245,8 +245,8 @@ def test_half_the_modes():
 def test_a_neighbour_is_another_row():
     # 0, 1, 3, 6 on a line: distances from the nearest other are 1, 1, 2, 3; from the second 3, 2, 3, 5.
     x = torch.tensor([[0.0], [1.0], [3.0], [6.0]])
-    assert metrics._squared_radii(x.double(), 1).sqrt().tolist() == [1, 1, 2, 3]
-    assert metrics._squared_radii(x.double(), 2).sqrt().tolist() == [3, 2, 3, 5]
+    assert neighbours._squared_radii(x.double(), 1).sqrt().tolist() == [1, 1, 2, 3]
+    assert neighbours._squared_radii(x.double(), 2).sqrt().tolist() == [3, 2, 3, 5]
     # Balls [-1, 1], [0, 2], [1, 5], [3, 9]: closed, so 9 is inside; counting the row itself would leave points.
     y = torch.tensor([[-1.0], [2.0], [4.0], [9.0], [9.1]])
     assert metrics.precision_recall(y, x, k=1)[0] == pytest.approx(4 / 5)
@@ -305,7 +305,7 @@ def test_near_duplicates_far_from_the_origin():
     # Squared distances of 1e-12 between squared norms of 1e6: a matrix product alone knows nothing about them.
     steps = torch.tensor([0.0, 1.0, 3.0, 6.0], dtype=torch.float64)[:, None] * 2.0**-20
     x = torch.cat([torch.full((4, 8), 1000.0, dtype=torch.float64), steps], 1)
-    assert (metrics._squared_radii(x, 1).sqrt() * 2**20).tolist() == [1, 1, 2, 3]
+    assert (neighbours._squared_radii(x, 1).sqrt() * 2**20).tolist() == [1, 1, 2, 3]
     y = x[:1].repeat(3, 1)
     y[:, -1] += torch.tensor([-1.0, -1.001, 2.0], dtype=torch.float64) * 2.0**-20
     assert metrics.precision_recall(y, x, k=1)[0] == pytest.approx(2 / 3)
@@ -491,7 +491,7 @@ def test_small_blocks_give_the_same_and_hold_no_large_matrix(name, degenerate, m
     if degenerate:  # all pairs equal or nearly so: each has to be settled one by one
         a, b = a.round() * 1e-9 + 1000, b.round() * 1e-9 + 1000
     whole = PAIRWISE[name](a, b)
-    monkeypatch.setattr(metrics, "CHUNK", 1500)
+    monkeypatch.setattr(inputs, "CHUNK", 1500)
     with Largest() as largest:
         parts = PAIRWISE[name](a, b)
     assert parts == pytest.approx(whole, rel=1e-12, abs=1e-12)

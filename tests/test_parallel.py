@@ -14,9 +14,9 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from test_families import SMALL, noise
 
-from gan_course import checkpoint, models, parallel
-from gan_course.runs import CHECKPOINT, LOG
-from gan_course.train import fit
+from gan_course import models, parallel
+from gan_course.train import checkpoint, fit
+from gan_course.train.runs import CHECKPOINT, LOG
 
 BATCH, STEPS = 8, 50
 #: Dropout over real and fake samples in one pass has other masks in several processes; pix2pix' is checked.

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_course import plot
 from gan_course.models.gan import GAN
+from gan_course.notebook import plot
 from gan_course.train import History
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gan_course import profiles
+from gan_course.notebook import profiles
 
 SCALES = {"quick": {"steps": 1, "n": 2}, "book": {"n": 4, "steps": 3}, "full": {"steps": 5, "n": 6}}
 

@@ -14,13 +14,12 @@ import pytest
 import torch
 from test_families import BATCH, build, noise, same
 
-from gan_course import checkpoint, runs
 from gan_course.data import DataSet
 from gan_course.errors import CheckpointError
 from gan_course.models import FAMILIES
 from gan_course.models.gan import GAN
-from gan_course.runs import CHECKPOINT, LOG
-from gan_course.train import fit
+from gan_course.train import checkpoint, fit, runs
+from gan_course.train.runs import CHECKPOINT, LOG
 from tools.experiments import kills
 
 STEPS = 25

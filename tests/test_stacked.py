@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from gan_course import data, stacked
-from gan_course.features import judge
+from gan_course import data, metrics
+from gan_course.metrics import judge
 
 
 def test_channels_are_the_digits_of_the_label():
-    made, single = stacked.load("digits", n=300, seed=1), data.load("digits")
+    made, single = data.stack(data.load("digits"), n=300, seed=1), data.load("digits")
     assert made.shape == (3, 8, 8) and len(made) == 300 and made.x.dtype == torch.uint8
     assert made.classes[7] == "007" and len(made.classes) == 1000 and made.name == "stacked-digits"
     known = {image.numpy().tobytes(): int(label) for image, label in zip(single.x, single.labels, strict=True)}
@@ -20,7 +20,7 @@ def test_channels_are_the_digits_of_the_label():
 
 
 def test_digits_come_together_independently():
-    labels = stacked.load("digits", n=20_000).labels
+    labels = data.stack(data.load("digits"), n=20_000).labels
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10])
     share = data.load("digits").labels.bincount() / 1297
     for digit in digits:
@@ -29,57 +29,57 @@ def test_digits_come_together_independently():
 
 
 def test_seed_size_split_and_limit():
-    first, again, other = (stacked.load("digits", n=50, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (data.stack(data.load("digits"), n=50, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(first.x, again.x) and torch.equal(first.labels, again.labels)
     assert not torch.equal(first.labels, other.labels)
-    assert stacked.load("digits", n=5, size=16, split="test").shape == (3, 16, 16)
-    one = stacked.load("digits", n=5, limit=1)
+    assert data.stack(data.load("digits", size=16, split="test"), n=5).shape == (3, 16, 16)
+    one = data.stack(data.load("digits", limit=1), n=5)
     assert (one.x == data.load("digits", limit=1).x).all()
 
 
 def test_the_judge_reads_the_labels_back():
-    real = stacked.load("digits", n=1000, split="test", seed=2)
-    read = stacked.read(real.images(), judge("digits", 8))
+    real = data.stack(data.load("digits", split="test"), n=1000, seed=2)
+    read = metrics.read_stacked(real.images(), judge("digits", 8))
     # Each digit is read correctly with probability .992.
     assert (read == real.labels).double().mean() > 0.95
     assert ((read // 100) == (real.labels // 100)).double().mean() > 0.98  # red is the first digit
 
 
 def test_lost_modes_are_counted():
-    real = stacked.load("digits", n=3000, seed=5)
+    real = data.stack(data.load("digits"), n=3000, seed=5)
     net = judge("digits", 8)
-    whole = stacked.summarize(real.images(), net)
+    whole = metrics.summarize_stacked(real.images(), net)
     assert abs(whole["modes"] - 1000 * (1 - math.exp(-3))) < 25
     # A generator that draws a single digit in red: a tenth of the modes, and log 10 more divergence.
     one = real.images()
     one[:, 0] = one[0, 0]
-    lost = stacked.summarize(one, net)
+    lost = metrics.summarize_stacked(one, net)
     assert lost["modes"] <= 100
     assert lost["reverse_kl"] == pytest.approx(math.log(10), abs=0.1)
     # One image for ever.
-    collapsed = stacked.summarize(real.images(1).expand(200, -1, -1, -1), net)
+    collapsed = metrics.summarize_stacked(real.images(1).expand(200, -1, -1, -1), net)
     assert collapsed == {"modes": 1, "reverse_kl": pytest.approx(math.log(1000))}
 
 
 def test_weights_may_be_those_of_real_data():
-    real = stacked.load("digits", n=400)
+    real = data.stack(data.load("digits"), n=400)
     net = judge("digits", 8)
-    weights = stacked.shares(stacked.read(real.images(), net))
-    assert stacked.summarize(real.images(), net, weights)["reverse_kl"] == pytest.approx(0, abs=1e-12)
+    weights = metrics.stacked_shares(metrics.read_stacked(real.images(), net))
+    assert metrics.summarize_stacked(real.images(), net, weights)["reverse_kl"] == pytest.approx(0, abs=1e-12)
     assert weights.sum().item() == pytest.approx(1) and weights.shape == (1000,)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: stacked.load("digits", n=0), "n must be at least 1, got 0"),
-        (lambda: stacked.load("nothing"), "unknown data set 'nothing'"),
-        (lambda: stacked.read(torch.zeros(2, 1, 8, 8), judge("digits", 8)), r"images must be \(n, 3, size, size\)"),
-        (lambda: stacked.read(torch.zeros(2, 3, 9, 9), judge("digits", 8)), "x: got shape"),
-        (lambda: stacked.shares(torch.tensor([1000])), "whole numbers from 0 to 999"),
-        (lambda: stacked.shares(torch.tensor([-1])), "whole numbers from 0 to 999"),
-        (lambda: stacked.shares(torch.tensor([0.5])), "whole numbers from 0 to 999"),
-        (lambda: stacked.shares(torch.zeros(0, dtype=torch.long)), "whole numbers from 0 to 999"),
+        (lambda: data.stack(data.load("digits"), n=0), "n must be at least 1, got 0"),
+        (lambda: data.load("stacked-nothing"), "unknown data set 'nothing'"),
+        (lambda: metrics.read_stacked(torch.zeros(2, 1, 8, 8), None), r"images must be \(n, 3, size, size\)"),
+        (lambda: metrics.read_stacked(torch.zeros(2, 3, 9, 9), judge("digits", 8)), "x: got shape"),
+        (lambda: metrics.stacked_shares(torch.tensor([1000])), "whole numbers from 0 to 999"),
+        (lambda: metrics.stacked_shares(torch.tensor([-1])), "whole numbers from 0 to 999"),
+        (lambda: metrics.stacked_shares(torch.tensor([0.5])), "whole numbers from 0 to 999"),
+        (lambda: metrics.stacked_shares(torch.zeros(0, dtype=torch.long)), "whole numbers from 0 to 999"),
     ],
 )
 def test_bad_arguments(call, message):
@@ -93,8 +93,9 @@ def test_other_classes_are_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         Image.new("L", (8, 8)).save(tmp_path / name / "x.png")
-    with pytest.raises(ValueError, match="a set of ten classes of digits"):
-        stacked.load(str(tmp_path), n=5)
+    for single in (data.load(tmp_path), data.load("digits", channels=3)):
+        with pytest.raises(ValueError, match="a set of grey images of ten classes"):
+            data.stack(single, n=5)
 
 
 def test_the_splits_by_name_come_from_other_digits():

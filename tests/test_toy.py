@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_course import toy
+from gan_course.theory import toy
 from tools.experiments import critics
 
 

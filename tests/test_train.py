@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from gan_course import checkpoint
 from gan_course.data import DataSet, Domains
 from gan_course.errors import CheckpointError
 from gan_course.models.conditional import ConditionalGAN
 from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.wgan import WGAN
-from gan_course.runs import CHECKPOINT, LOG
-from gan_course.train import fit, rate_factor
+from gan_course.train import checkpoint, fit
+from gan_course.train.runs import CHECKPOINT, LOG
+from gan_course.train.schedule import rate_factor
 
 
 def images(n: int = 50) -> DataSet:

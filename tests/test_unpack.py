@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_course import data, domains, downloads
+from gan_course import data
+from gan_course.data import catalogue, downloads
 from tools import unpack
 
 SIZES = {"train": 12, "test": 4}
@@ -48,7 +49,7 @@ def facades(path: Path, **extra: bytes) -> None:
 @pytest.fixture
 def source(tmp_path, monkeypatch) -> Path:
     """A folder with tiny archives of all kinds."""
-    monkeypatch.setattr(data, "JPEG_SIZES", SIZES)
+    monkeypatch.setattr(catalogue, "JPEG_SIZES", SIZES)
     monkeypatch.setattr(unpack, "JPEG_SIZES", SIZES)
     archive = downloads.ARCHIVES["facades"]
     monkeypatch.setitem(downloads.ARCHIVES, "facades", smaller(archive, train=3, val=1, test=2))
@@ -91,7 +92,8 @@ def test_what_is_unpacked_can_be_the_data_root(source, tmp_path, monkeypatch, ca
     assert ds.labels.tolist() == given["labels"].tolist() and ds.classes == CLASSES.tolist()
     assert np.abs(ds.x.float().mean((1, 2, 3)).numpy() - np.arange(12) * 20).max() < 3
     assert len(data.load("cifar10-jpeg", split="test")) == 4
-    assert len(domains.load("facades", paired=True)) == 3 and len(domains.load("facades", split="test").a) == 1
+    assert len(data.load_domains("facades", paired=True)) == 3
+    assert len(data.load_domains("facades", split="test").a) == 1
 
 
 def test_what_is_there_is_left_alone(source, tmp_path, capsys):

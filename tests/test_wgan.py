@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gan_course import data, metrics, models
-from gan_course.features import judge
+from gan_course.metrics import judge
 from gan_course.models.wgan import WGAN, WGANGP
 from gan_course.train import fit
 

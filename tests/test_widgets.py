@@ -13,7 +13,7 @@ import torch
 from ipywidgets.embed import dependency_state
 from PIL import Image
 
-from gan_course import plot, widgets
+from gan_course.notebook import plot, widgets
 
 
 def read(png: bytes) -> np.ndarray:

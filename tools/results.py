@@ -23,8 +23,8 @@ import torchvision
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # `python tools/results.py` would find this folder only
 
-from gan_course import profiles  # noqa: E402
 from gan_course.errors import DataError, unknown  # noqa: E402
+from gan_course.notebook import profiles  # noqa: E402
 from tools import experiments  # noqa: E402
 
 FOLDER = ROOT / "book" / "results"

@@ -24,10 +24,11 @@ import torch.nn.functional as F
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from gan_course import data, glyphs
+from gan_course import data
+from gan_course.data import glyphs
 from gan_course.errors import DataError
-from gan_course.features import WEIGHTS, Judge
-from gan_course.metrics import frechet_distance, mean_confidence
+from gan_course.metrics import Judge, frechet_distance, mean_confidence
+from gan_course.metrics.judges import WEIGHTS
 
 LR = 2e-3
 FLOOR_IMAGES = 2000

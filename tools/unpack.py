@@ -33,8 +33,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # `python tools/unpack.py` would find this folder only
 
-from gan_course import downloads  # noqa: E402
-from gan_course.data import JPEG_FOLDER, JPEG_SIZES, SPLITS  # noqa: E402
+from gan_course.data import SPLITS, downloads  # noqa: E402
+from gan_course.data.catalogue import JPEG_FOLDER, JPEG_SIZES  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
 
 JPEG_BEGINS, JPEG_ENDS = b"\xff\xd8\xff", b"\xff\xd9"

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from gan_course.data import DataSet, Domains
+from gan_course.data.sets import DataSet, Domains
 from gan_course.errors import unknown
 from gan_course.models.acgan import ACGAN
 from gan_course.models.autoregressive import Autoregressive
@@ -53,7 +53,7 @@ def recipes(name: str) -> dict[str, dict[str, Any]]:
     """Return a family's settings for the data sets on which it was tried, from their names.
 
     Beside arguments of the family's class there may be ``size``, and ``steps``, ``batch`` and ``decay_from`` of
-    :func:`gan_course.train.fit`.
+    :func:`gan_course.train.loop.fit`.
     """
     found = inspect.getmodule(family(name)).RECIPES
     return found.get(name, found)  # a file with several families has a table for each

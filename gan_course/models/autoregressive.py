@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy
 
-from gan_course import parallel
-from gan_course.ema import EMA
+from gan_course import checks, parallel
 from gan_course.models import common
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs; table likelihood_digits_autoregressive tells what the first reach.
 RECIPES = {
@@ -174,13 +174,13 @@ class Autoregressive(nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
+        shape = checks.check_shape(shape)
         if shape[0] != 1:
             raise ValueError(f"shape must be (1, H, W), for this model draws grey images only, got {shape}")
-        common.check_whole(levels=levels, width=width, layers=layers)
-        common.check_positive(width=width, layers=layers, lr=lr)
-        common.check_between(2, math.inf, levels=levels)
-        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
+        checks.check_whole(levels=levels, width=width, layers=layers)
+        checks.check_positive(width=width, layers=layers, lr=lr)
+        checks.check_between(2, math.inf, levels=levels)
+        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "levels": levels, "width": width, "layers": layers, "dropout": dropout, "lr": lr,
             "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
@@ -200,7 +200,7 @@ class Autoregressive(nn.Module):
         Returns:
             ``loss``, a detached scalar, in bits per pixel.
         """
-        common.check_real(real, self.shape)
+        checks.check_real(real, self.shape)
         loss = self.bits(self.network, real.flatten(0, 1)).mean()
         common.update(self.optimizer, loss)
         self.ema.update(self.network)
@@ -216,7 +216,7 @@ class Autoregressive(nn.Module):
     @torch.no_grad()
     def bits_per_pixel(self, x: Tensor) -> Tensor:
         """Return the exact :math:`-\\log_2 p(x)` per pixel, ``(n,)``, of images ``(n, 1, H, W)`` in [-1, 1]."""
-        common.check_images(x, self.shape)
+        checks.check_images(x, self.shape)
         return torch.cat([self.bits(self.ema, part).mean((1, 2)) for part in x.split(CHUNK)])
 
     @torch.no_grad()
@@ -226,7 +226,7 @@ class Autoregressive(nn.Module):
         A pixel is the level with the largest sum of logit and Gumbel noise, which is a draw from the softmax. The
         noise of a ``generator`` on the CPU is the same for every device.
         """
-        common.check_count(n)
+        checks.check_count(n)
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         return torch.cat([self._draw(size, generator) for size in sizes])
 

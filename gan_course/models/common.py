@@ -1,113 +1,12 @@
-"""What every family shares and no paper is about: checks of what comes in, latents, and Adam."""
+"""What every family shares and no paper is about: latents, Adam, and one step down a gradient."""
 
 from __future__ import annotations
-
-import math
-import numbers
-import operator
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from gan_course import parallel
-
-
-def check_shape(shape: tuple[int, ...], dimensions: Iterable[int] = (3,)) -> tuple[int, ...]:
-    """Return ``shape`` as a tuple of ints; raise ValueError unless it has one of the numbers of ``dimensions``."""
-    names, dimensions = {1: "(dim,)", 3: "(C, H, W)", 4: "(2, C, H, W)"}, sorted(dimensions, reverse=True)
-    try:
-        sizes = tuple(operator.index(size) for size in shape)
-    except TypeError:  # not a sequence, or not of whole numbers
-        sizes = ()
-    if len(sizes) not in dimensions or min(sizes) < 1 or (len(sizes) == 4 and sizes[0] != 2):
-        forms = " or ".join(names[d] for d in dimensions)
-        raise ValueError(f"shape must be {forms} with positive sizes, got {shape}")
-    return sizes
-
-
-def check_whole(**values: int) -> None:
-    """Raise ValueError, naming the argument, unless all values are whole numbers."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Integral):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
-
-
-def check_positive(**values: float) -> None:
-    """Raise ValueError, naming the argument, unless all values are positive and finite."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive, got {value!r}")
-
-
-def check_between(low: float, high: float, **values: float) -> None:
-    """Raise ValueError, naming the argument, unless all values lie in [low, high)."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not low <= value < high:
-            raise ValueError(f"{name} must lie in [{low}, {high}), got {value!r}")
-
-
-def check_real(real: Tensor, shape: tuple[int, ...], least: int = 1, batches: int | None = None) -> None:
-    """Check what ``step`` is given: ``(n_critic, B, *shape)`` with B at least ``least`` (2 where there is batch norm),
-    and n_critic ``batches`` where it is fixed.
-
-    Values are checked on the CPU only: elsewhere the check would wait for the device, and
-    :func:`gan_course.train.fit` looks at the losses.
-    """
-    if real.shape[2:] != shape or not real.numel():
-        raise ValueError(f"real must have shape (n_critic, B, {str(shape)[1:]}, got {tuple(real.shape)}")
-    if batches is not None and real.shape[0] != batches:
-        raise ValueError(f"real must hold {batches} batch per step, got {real.shape[0]}")
-    if not real.is_floating_point():
-        raise ValueError(f"real must be of a floating-point type, images in [-1, 1], got {real.dtype}")
-    if real.shape[1] < least:
-        raise ValueError(f"real must hold at least {least} samples per batch where there is batch norm, got 1")
-    if real.device.type == "cpu":
-        low, high = real.aminmax()  # NaN if there is any
-        if not (low > -math.inf and high < math.inf):
-            raise ValueError("real must be finite, got NaN or infinite values")
-        if len(shape) > 1 and not (low >= -1.001 and high <= 1.001):
-            raise ValueError(f"real must hold images in [-1, 1], got values from {low:.4g} to {high:.4g}")
-
-
-def check_labels(labels: Tensor | None, shape: tuple[int, ...], num_classes: int) -> Tensor:
-    """Return ``labels`` if they are whole numbers of ``shape`` in [0, num_classes).
-
-    The range is checked on the CPU only, where it is free of a synchronisation.
-    """
-    if labels is None:
-        raise ValueError(f"labels must be given, whole numbers from 0 to {num_classes - 1}, got None")
-    if not isinstance(labels, Tensor):
-        raise ValueError(f"labels must be a tensor of whole numbers, got {type(labels).__name__}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
-    if labels.shape != shape:
-        raise ValueError(f"labels must have shape {tuple(shape)}, got {tuple(labels.shape)}")
-    if labels.device.type == "cpu" and labels.numel():
-        low, high = (int(v) for v in labels.aminmax())
-        if low < 0 or high >= num_classes:
-            raise ValueError(f"labels must lie in 0 to {num_classes - 1}, got values from {low} to {high}")
-    return labels
-
-
-def check_images(x: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless ``x`` is ``(n, *shape)`` with n at least 1 and, checked on the CPU only, in [-1, 1]."""
-    if x.shape[1:] != shape or not x.numel():
-        raise ValueError(f"x must have shape (n, {str(shape)[1:]} with n at least 1, got {tuple(x.shape)}")
-    if x.device.type == "cpu" and not x.abs().max() <= 1 + 1e-4:  # false for NaN as well
-        raise ValueError(f"x must lie in [-1, 1], got values from {x.min():g} to {x.max():g}")
-
-
-def check_latents(z: Tensor, latent_dim: int) -> None:
-    """Raise ValueError unless ``z`` is ``(n, latent_dim)``."""
-    if z.ndim != 2 or z.shape[1] != latent_dim:
-        raise ValueError(f"z must have shape (n, {latent_dim}), got {tuple(z.shape)}")
-
-
-def check_count(n: int) -> None:
-    """Raise ValueError unless a number of samples is at least 1."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+from gan_course.checks import check_count, check_latents
 
 
 def cycled_labels(n: int, num_classes: int, device: torch.device) -> Tensor:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_course import losses
-from gan_course.ema import EMA
+from gan_course import checks, losses
 from gan_course.layers import ConditionalBatchNorm2d, advance_spectral_norms, spectral_norm
 from gan_course.models import common
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs.
 RECIPES = {
@@ -169,10 +169,10 @@ class ConditionalGAN(common.Sampler, nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
-        common.check_whole(num_classes=num_classes, latent_dim=latent_dim, width=width)
-        common.check_positive(num_classes=num_classes, latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        shape = checks.check_shape(shape)
+        checks.check_whole(num_classes=num_classes, latent_dim=latent_dim, width=width)
+        checks.check_positive(num_classes=num_classes, latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "num_classes": num_classes, "latent_dim": latent_dim, "width": width,
             "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
@@ -217,22 +217,22 @@ class ConditionalGAN(common.Sampler, nn.Module):
 
     def checked(self, real: Tensor, labels: Tensor | None) -> Tensor:
         """Check what :meth:`step` is given and return the labels as int64."""
-        common.check_real(real, self.shape, least=2)
-        return common.check_labels(labels, real.shape[:2], self.num_classes).long()
+        checks.check_real(real, self.shape, least=2)
+        return checks.check_labels(labels, real.shape[:2], self.num_classes).long()
 
     @torch.no_grad()
     def decode(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` and class numbers ``(n,)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
-        common.check_latents(z, self.latent_dim)
-        return self.ema(z, common.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64))
+        checks.check_latents(z, self.latent_dim)
+        return self.ema(z, checks.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``(n, C, H, W)`` images of the classes ``labels`` (n,), or of class 0, 1, 2, ... in turn if not given.
 
         The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
         """
-        common.check_count(n)
+        checks.check_count(n)
         labels = common.cycled_labels(n, self.num_classes, common.device_of(self)) if labels is None else labels
         return self.decode(self.latents(n, generator), labels)
 

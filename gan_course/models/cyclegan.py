@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from gan_course import losses, parallel
-from gan_course.ema import EMA
+from gan_course import checks, losses, parallel
 from gan_course.errors import unknown
 from gan_course.layers import ResidualBlock, initialize
 from gan_course.models import common
+from gan_course.models.ema import EMA
 from gan_course.models.pix2pix import PatchGAN, fitting_patch, norm_named
 
 #: Settings per data set, chosen after trial runs on several seeds.
@@ -147,11 +147,11 @@ class CycleGAN(nn.Module):
         ema_decay: float = 0.0,
     ):
         super().__init__()
-        shape = common.check_shape(shape, (4,))
-        common.check_whole(width=width, downs=downs, blocks=blocks, pool=pool)
-        common.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
-        common.check_between(0, math.inf, downs=downs, blocks=blocks, cycle=cycle, identity=identity, pool=pool)
+        shape = checks.check_shape(shape, (4,))
+        checks.check_whole(width=width, downs=downs, blocks=blocks, pool=pool)
+        checks.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
+        checks.check_between(0, math.inf, downs=downs, blocks=blocks, cycle=cycle, identity=identity, pool=pool)
         if any(side % 2**downs or side < 4 or side < 2 ** (downs + 1) for side in shape[2:]):
             least = max(4, 2 ** (downs + 1))
             raise ValueError(
@@ -188,7 +188,7 @@ class CycleGAN(nn.Module):
             Detached scalars: ``loss_d`` and ``loss_g``, both sums over the two domains, and the parts of the latter
             without their weights: ``loss_gan``, ``loss_cycle`` and, where it has a weight, ``loss_identity``.
         """
-        common.check_real(real, self.shape, batches=1)
+        checks.check_real(real, self.shape, batches=1)
         a, b = real[0].unbind(1)
         g, f = self.generator["ab"], self.generator["ba"]
         d_a, d_b = self.discriminator["a"], self.discriminator["b"]
@@ -229,5 +229,5 @@ class CycleGAN(nn.Module):
         """
         if direction not in self.generator:
             raise unknown("direction", direction, self.generator)
-        common.check_images(x, self.shape[1:])
+        checks.check_images(x, self.shape[1:])
         return self.ema.network[direction](x)

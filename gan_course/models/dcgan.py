@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_course import losses
-from gan_course.ema import EMA
+from gan_course import checks, losses
 from gan_course.errors import unknown
 from gan_course.layers import initialize, resize_up, transposed_up
 from gan_course.models import common
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs on several seeds. On the 1,297 digits a discriminator with batch norm
 #: soon knows the training images, and the rarest class sinks to a third of its share.
@@ -28,7 +28,7 @@ UP_BLOCKS = {"transposed": transposed_up, "resize": resize_up}
 
 def plan(shape: tuple[int, ...], coarsest: dict[int, int] = COARSEST) -> tuple[int, int]:
     """Return the side of the coarsest maps for images of ``shape`` and how often it is doubled to give the image's."""
-    channels, height, width = common.check_shape(shape)
+    channels, height, width = checks.check_shape(shape)
     if channels not in (1, 3) or height != width or height not in coarsest:
         sides = ", ".join(map(str, coarsest))
         raise ValueError(f"shape must be (1 or 3, S, S) with a side S of {sides}, got {tuple(shape)}")
@@ -141,10 +141,10 @@ class DCGAN(common.Sampler, nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
-        common.check_whole(latent_dim=latent_dim, width=width)
-        common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        shape = checks.check_shape(shape)
+        checks.check_whole(latent_dim=latent_dim, width=width)
+        checks.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "latent_dim": latent_dim, "width": width, "up": up, "batch_norm": batch_norm, "loss": loss,
             "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
@@ -169,7 +169,7 @@ class DCGAN(common.Sampler, nn.Module):
             Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
             the mean logits ``logit_real``, ``logit_fake``.
         """
-        common.check_real(real, self.shape, least=2)
+        checks.check_real(real, self.shape, least=2)
         b = real.shape[1]
 
         for x in real:

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_course import losses, parallel
-from gan_course.ema import EMA
+from gan_course import checks, losses, parallel
 from gan_course.models import common
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs on several seeds. The vanilla GAN chapter tells what they reach.
 RECIPES = {
@@ -118,11 +118,11 @@ class GAN(common.Sampler, nn.Module):
         slope_g: float = 0.2,
     ):
         super().__init__()
-        shape = common.check_shape(shape, (1, 3))
-        common.check_whole(latent_dim=latent_dim, width=width, pack=pack)
-        common.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
-        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2, slope_g=slope_g)
-        common.check_between(0, math.inf, r1=r1)
+        shape = checks.check_shape(shape, (1, 3))
+        checks.check_whole(latent_dim=latent_dim, width=width, pack=pack)
+        checks.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
+        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2, slope_g=slope_g)
+        checks.check_between(0, math.inf, r1=r1)
         self.settings = {
             "shape": shape, "latent_dim": latent_dim, "width": width, "loss": loss, "lr_g": lr_g, "lr_d": lr_d,
             "beta1": beta1, "beta2": beta2, "dropout": dropout, "batch_norm": batch_norm, "ema_decay": ema_decay,
@@ -149,7 +149,7 @@ class GAN(common.Sampler, nn.Module):
             Detached scalars of the last discriminator update and the generator update: ``loss_d`` (without the
             penalty), ``loss_g``, and the mean logits ``logit_real``, ``logit_fake``.
         """
-        common.check_real(real, self.shape, least=2 if self.settings["batch_norm"] else 1)
+        checks.check_real(real, self.shape, least=2 if self.settings["batch_norm"] else 1)
         b = real.shape[1]
         if b % self.pack:
             raise ValueError(f"real must hold a multiple of pack ({self.pack}) samples per batch, got {b}")

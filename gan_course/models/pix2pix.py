@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from gan_course import losses, parallel
-from gan_course.ema import EMA
+from gan_course import checks, losses, parallel
 from gan_course.errors import unknown
 from gan_course.layers import initialize
 from gan_course.models import common
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs on several seeds.
 RECIPES = {
@@ -175,11 +175,11 @@ class Pix2Pix(nn.Module):
         ema_decay: float = 0.0,
     ):
         super().__init__()
-        shape = common.check_shape(shape, (4,))
-        common.check_whole(width=width)
-        common.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
-        common.check_between(0, math.inf, l1=l1)
+        shape = checks.check_shape(shape, (4,))
+        checks.check_whole(width=width)
+        checks.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
+        checks.check_between(0, math.inf, l1=l1)
         patch = fitting_patch(shape) if patch is None else patch
         self.settings = {
             "shape": shape, "width": width, "norm": norm, "patch": patch, "loss": loss, "l1": l1, "dropout": dropout,
@@ -205,7 +205,7 @@ class Pix2Pix(nn.Module):
         Returns:
             Detached scalars: ``loss_d``, ``loss_g``, and its part ``l1`` without the weight.
         """
-        common.check_real(real, self.shape, batches=1)
+        checks.check_real(real, self.shape, batches=1)
         source, target = real[0].unbind(1)
 
         fake = self.generator(source)
@@ -238,5 +238,5 @@ class Pix2Pix(nn.Module):
         Raises:
             ValueError: wrong shape.
         """
-        common.check_images(x, self.shape[1:])
+        checks.check_images(x, self.shape[1:])
         return self.ema(x, noise=noise)

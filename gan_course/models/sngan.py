@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_course import losses
-from gan_course.ema import EMA
+from gan_course import checks, losses
 from gan_course.errors import unknown
 from gan_course.layers import ResBlockDown, ResBlockUp, advance_spectral_norms, spectral_norm, transposed_up
 from gan_course.models import common, dcgan
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs on digits; they serve MNIST too.
 _CNN = {"networks": "cnn", "width": 16, "latent_dim": 64, "n_critic": 1, "lr_g": 1e-3, "lr_d": 2e-3}
@@ -180,11 +180,11 @@ class SNGAN(common.Sampler, nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
-        common.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        common.check_positive(latent_dim=latent_dim, width=width, logit_scale=logit_scale, n_critic=n_critic)
-        common.check_positive(lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        shape = checks.check_shape(shape)
+        checks.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
+        checks.check_positive(latent_dim=latent_dim, width=width, logit_scale=logit_scale, n_critic=n_critic)
+        checks.check_positive(lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         if networks not in NETWORKS:
             raise unknown("networks", networks, NETWORKS)
         self.settings = {
@@ -213,7 +213,7 @@ class SNGAN(common.Sampler, nn.Module):
             Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
             the mean logits ``logit_real``, ``logit_fake``.
         """
-        common.check_real(real, self.shape, least=2)
+        checks.check_real(real, self.shape, least=2)
         b = real.shape[1]
 
         for x in real:

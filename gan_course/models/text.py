@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from gan_course import losses, parallel
-from gan_course.ema import EMA
+from gan_course import checks, losses, parallel
 from gan_course.models import common
 from gan_course.models.conditional import Generator, trunk
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs. Backgrounds are obeyed first, then inks; characters come last and
 #: are obeyed by 22 to 40 % only (table text_glyphs). Most wrong captions differ in a colour, which may be why.
@@ -123,11 +123,11 @@ class TextGAN(common.Sampler, nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
+        shape = checks.check_shape(shape)
         sizes = {"num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim, "text_dim": text_dim}
-        common.check_whole(**sizes, width=width)
-        common.check_positive(**sizes, width=width, lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        checks.check_whole(**sizes, width=width)
+        checks.check_positive(**sizes, width=width, lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim,
             "text_dim": text_dim, "width": width, "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2,
@@ -155,7 +155,7 @@ class TextGAN(common.Sampler, nn.Module):
             the mean logits ``logit_right`` and ``logit_wrong`` of real images with each kind of caption, and
             ``logit_fake``.
         """
-        common.check_real(real, self.shape, least=2)
+        checks.check_real(real, self.shape, least=2)
         captions = self.checked(labels, real.shape[:2]).to(real.device)
         b = real.shape[1]
         self.keep_examples(parallel.gather(captions[0]))
@@ -184,7 +184,7 @@ class TextGAN(common.Sampler, nn.Module):
         length = captions.shape[-1] if captions is not None and captions.ndim else 1
         if not 1 <= length <= self.max_words:
             raise ValueError(f"labels must hold 1 to {self.max_words} words per caption, got {length}")
-        return common.check_labels(captions, (*shape, length), self.num_classes).long()
+        return checks.check_labels(captions, (*shape, length), self.num_classes).long()
 
     @torch.no_grad()
     def keep_examples(self, words: Tensor) -> None:
@@ -197,7 +197,7 @@ class TextGAN(common.Sampler, nn.Module):
     def decode(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` and word numbers ``(n, L)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
-        common.check_latents(z, self.latent_dim)
+        checks.check_latents(z, self.latent_dim)
         return self.ema(z, self.checked(labels, z.shape[:1]).to(z.device))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -207,7 +207,7 @@ class TextGAN(common.Sampler, nn.Module):
         trained on, which its checkpoints hold; before any training they are empty. The same ``generator`` seed gives
         the same latents on every device if it lives on the CPU.
         """
-        common.check_count(n)
+        checks.check_count(n)
         if labels is None:
             labels = self.examples[torch.arange(n, device=self.examples.device) % EXAMPLES]
         return self.decode(self.latents(n, generator), labels)

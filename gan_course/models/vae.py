@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from gan_course import parallel
-from gan_course.ema import EMA
+from gan_course import checks, parallel
 from gan_course.models import common
 from gan_course.models.autoregressive import from_levels, to_levels
+from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs; table likelihood_digits_vae tells what the first reach.
 RECIPES = {
@@ -151,12 +151,12 @@ class VAE(common.Sampler, nn.Module):
         ema_decay: float = 0.99,
     ):
         super().__init__()
-        shape = common.check_shape(shape)
-        common.check_whole(levels=levels, latent_dim=latent_dim, width=width)
-        common.check_positive(latent_dim=latent_dim, width=width, lr=lr)
-        common.check_between(2, math.inf, levels=levels)
-        common.check_between(0, math.inf, beta=beta)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
+        shape = checks.check_shape(shape)
+        checks.check_whole(levels=levels, latent_dim=latent_dim, width=width)
+        checks.check_positive(latent_dim=latent_dim, width=width, lr=lr)
+        checks.check_between(2, math.inf, levels=levels)
+        checks.check_between(0, math.inf, beta=beta)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         self.settings = {
             "shape": shape, "levels": levels, "latent_dim": latent_dim, "width": width, "beta": beta, "lr": lr,
             "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
@@ -178,7 +178,7 @@ class VAE(common.Sampler, nn.Module):
             Detached means over the batch in bits per pixel (of each channel): ``reconstruction``, ``kl``, and
             ``loss``, the first plus beta times the second.
         """
-        common.check_real(real, self.shape)
+        checks.check_real(real, self.shape)
         x = real.flatten(0, 1)
         mean, log_variance = self.encoder(x)
         z = self.reparametrize(mean, log_variance, parallel.randn(*mean.shape, dtype=mean.dtype, device=mean.device))
@@ -216,9 +216,9 @@ class VAE(common.Sampler, nn.Module):
         Returns:
             ``(n,)``. Take its mean: a single estimate may lie below the true value by chance.
         """
-        common.check_images(x, self.shape)
-        common.check_whole(samples=samples)
-        common.check_positive(samples=samples)
+        checks.check_images(x, self.shape)
+        checks.check_whole(samples=samples)
+        checks.check_positive(samples=samples)
         level, (mean, log_variance) = to_levels(x, self.levels), self.ema_encoder(x)
         log_weights = []
         for _ in range(samples):
@@ -231,13 +231,13 @@ class VAE(common.Sampler, nn.Module):
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode images ``(n, *shape)`` in [-1, 1], and decode the mean of q(z|x)."""
-        common.check_images(x, self.shape)
+        checks.check_images(x, self.shape)
         return self.decode(self.ema_encoder(x)[0])
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` to the mean images of p(x|z), ``(n, *shape)`` in [-1, 1]."""
-        common.check_latents(z, self.latent_dim)
+        checks.check_latents(z, self.latent_dim)
         return self.ema_decoder(z).mean()
 
     @torch.no_grad()
@@ -250,6 +250,6 @@ class VAE(common.Sampler, nn.Module):
         the smooth means of p(x|z) instead, which is what most published pictures show: they hide that noise, and
         the model holds them to be no typical images. ``labels`` are not used.
         """
-        common.check_count(n)
+        checks.check_count(n)
         z = self.latents(n, generator)
         return self.decode(z) if mean else self.ema_decoder(z).sample(generator)

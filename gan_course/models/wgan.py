@@ -14,10 +14,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_course import losses
-from gan_course.ema import EMA
+from gan_course import checks, losses
 from gan_course.errors import unknown
 from gan_course.models import common, dcgan, gan
+from gan_course.models.ema import EMA
 
 #: Settings per family and data set, chosen after trial runs on several seeds.
 RECIPES = {
@@ -66,10 +66,10 @@ class Wasserstein(common.Sampler, nn.Module):
         n_critic: int,
     ):
         super().__init__()
-        shape = common.check_shape(shape, (1, 3))
-        common.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        common.check_positive(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        common.check_between(0, 1, slope_g=slope_g)
+        shape = checks.check_shape(shape, (1, 3))
+        checks.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
+        checks.check_positive(latent_dim=latent_dim, width=width, n_critic=n_critic)
+        checks.check_between(0, 1, slope_g=slope_g)
         self.shape = shape
         self.latent_dim = latent_dim
         self.n_critic = n_critic  # what `fit` puts first in `real`
@@ -120,7 +120,7 @@ class WGAN(Wasserstein):
         ema_decay: float = 0.99,
     ):
         super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
-        common.check_positive(clip=clip, lr_g=lr_g, lr_d=lr_d)
+        checks.check_positive(clip=clip, lr_g=lr_g, lr_d=lr_d)
         self.settings = {
             "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
             "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "clip": clip, "lr_g": lr_g,
@@ -141,7 +141,7 @@ class WGAN(Wasserstein):
             Detached scalars of the last critic update and the generator update: ``loss_d``, ``loss_g``, and
             ``wasserstein``, the critic's estimate E f(x) - E f(G(z)): minus ``loss_d``.
         """
-        common.check_real(real, self.shape, self.least)
+        checks.check_real(real, self.shape, self.least)
         b = real.shape[1]
 
         for x in real:
@@ -196,9 +196,9 @@ class WGANGP(Wasserstein):
         ema_decay: float = 0.99,
     ):
         super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
-        common.check_positive(lr_g=lr_g, lr_d=lr_d)
-        common.check_between(0, 1, beta1=beta1, beta2=beta2)
-        common.check_between(0, math.inf, penalty=penalty)
+        checks.check_positive(lr_g=lr_g, lr_d=lr_d)
+        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
+        checks.check_between(0, math.inf, penalty=penalty)
         self.settings = {
             "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
             "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "penalty": penalty,
@@ -219,7 +219,7 @@ class WGANGP(Wasserstein):
             Detached scalars of the last critic update and the generator update: ``loss_d`` (with the weighted
             penalty), ``loss_g``, ``wasserstein`` (the estimate E f(x) - E f(G(z))), ``penalty`` (without its weight).
         """
-        common.check_real(real, self.shape, self.least)
+        checks.check_real(real, self.shape, self.least)
         b = real.shape[1]
 
         for x in real:

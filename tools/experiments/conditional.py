@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch.nn.functional import interpolate
 
-from gan_course import data, glyphs, metrics, models
-from gan_course.features import judge
+from gan_course import data, metrics, models
+from gan_course.data import glyphs
+from gan_course.metrics import judge
 from gan_course.models import common, text
 from gan_course.models.conditional import RECIPES, ConditionalGAN
 from gan_course.train import fit

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import layers, losses, toy
+from gan_course import layers, losses
+from gan_course.theory import toy
 from tools.experiments import Entry
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import data, metrics, models
-from gan_course.features import judge
+from gan_course.metrics import judge
 from gan_course.models import autoregressive, gan, vae
 from gan_course.train import fit
 from tools.experiments import Entry, defaults

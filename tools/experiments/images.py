@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import data, metrics, models
-from gan_course.features import Judge, judge
+from gan_course.metrics import Judge, judge
 from gan_course.models.gan import GAN, RECIPES
 from gan_course.train import History, fit
 from tools.experiments import Entry, defaults

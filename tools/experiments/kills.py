@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from gan_course import checkpoint, models
+from gan_course import models
 from gan_course.cli import load_data
-from gan_course.runs import CHECKPOINT, LOG
-from gan_course.train import fit
+from gan_course.train import checkpoint, fit
+from gan_course.train.runs import CHECKPOINT, LOG
 from tools.experiments import Entry
 
 # A server that has torch loaded and starts processes quickly; each is a process of its own.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gan_course import data, metrics, models
-from gan_course.features import judge
+from gan_course.metrics import judge
 from gan_course.models import autoregressive, vae
 from gan_course.models.autoregressive import from_levels, to_levels
 from gan_course.train import fit

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import data, losses, metrics, toy
-from gan_course.features import judge
+from gan_course import data, losses, metrics
+from gan_course.metrics import judge
 from gan_course.models import common
+from gan_course.theory import toy
 from gan_course.train import fit
 from tools.experiments import Entry
 from tools.experiments.remedies import Remedied

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from gan_course import data, metrics, stacked
-from gan_course.features import judge
+from gan_course import data, metrics
+from gan_course.data import stacked
+from gan_course.metrics import judge
 from tools.experiments import Entry
 
 
@@ -20,10 +21,10 @@ def real(seed: int, device: torch.device, *, data_name: str, n: int) -> dict[str
 
 def stacked_real(seed: int, device: torch.device, *, data_name: str, n: int) -> dict[str, Any]:
     """The modes that a judge reads in n stacks of three real test digits."""
-    images = stacked.load(data_name, n=n, seed=seed, split="test", device=device)
+    images = data.stack(data.load(data_name, split="test", device=device), n=n, seed=seed)
     critic = judge(data_name, images.shape[-1], device)
-    read = [stacked.read(images.batch(rows), critic) for rows in torch.arange(n).split(2_000)]
-    shares = stacked.shares(torch.cat(read))
+    read = [metrics.read_stacked(images.batch(rows), critic) for rows in torch.arange(n).split(2_000)]
+    shares = metrics.stacked_shares(torch.cat(read))
     uniform = torch.full_like(shares, 1 / stacked.MODES)
     right = (torch.cat(read) == images.labels).double().mean().item()
     return {"modes": int((shares > 0).sum()), "reverse_kl": metrics.reverse_kl(shares, uniform), "read_right": right}

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
-from gan_course import data, toy
+from gan_course import data
 from gan_course.models import common
 from gan_course.models.gan import GAN
+from gan_course.theory import toy
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
 from tools.experiments.ring import counted

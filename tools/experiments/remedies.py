@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from gan_course import data, layers, losses, metrics, stacked, toy
-from gan_course.features import judge
+from gan_course import data, layers, losses, metrics
+from gan_course.metrics import judge
 from gan_course.models import common
 from gan_course.models.gan import GAN, RECIPES
+from gan_course.theory import toy
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
 from tools.experiments.images import SAMPLES
@@ -181,9 +182,9 @@ def modes(seed: int, device: torch.device, *, target: str, divide: float, **sett
 
 def stacks(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
     """Train on stacked 8x8 digits; count the modes of 1,000 that the judge reads in 26,000 samples."""
-    gan, history = _trained(seed, device, stacked.load("digits", n=50_000, seed=seed, device=device), **settings)
+    gan, history = _trained(seed, device, data.stack(data.load("digits", device=device), seed=seed), **settings)
     samples = gan.sample(26_000, generator=torch.Generator().manual_seed(seed))
-    return {**stacked.summarize(samples, judge("digits", 8, device)), "loss_d": history["loss_d"][-1]}
+    return {**metrics.summarize_stacked(samples, judge("digits", 8, device)), "loss_d": history["loss_d"][-1]}
 
 
 def digits(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:

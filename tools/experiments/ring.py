@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_course import data, metrics, models, toy
+from gan_course import data, metrics, models
 from gan_course.models.gan import GAN
 from gan_course.models.wgan import WGAN, WGANGP
+from gan_course.theory import toy
 from gan_course.train import fit
 from tools.experiments import Entry, defaults
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_course import domains
-from gan_course.features import judge
+from gan_course import data
+from gan_course.data import translation
+from gan_course.metrics import judge
 from gan_course.models import cyclegan, pix2pix
 from gan_course.models.cyclegan import CycleGAN
 from gan_course.models.pix2pix import Pix2Pix
@@ -21,8 +22,8 @@ def paired(
 ) -> dict[str, Any]:
     """Train pix2pix on pairs; how far are translations from the true partners (share of their variance), beside the
     source itself and the mean image, and does the judge read the right digit?"""
-    train_set = domains.load(name, size=size, paired=True, device=device)
-    test_set = domains.load(name, size=size, split="test", paired=True, device=device)
+    train_set = data.load_domains(name, size=size, paired=True, device=device)
+    test_set = data.load_domains(name, size=size, split="test", paired=True, device=device)
     torch.manual_seed(seed)
     translator = Pix2Pix(train_set.shape, **model).to(device)
     history = fit(translator, train_set, steps, batch=batch, seed=seed, progress=False)
@@ -43,8 +44,8 @@ def unpaired(
 ) -> dict[str, Any]:
     """Train CycleGAN on digits and changed other digits; does the judge read the right digit in translations of both
     directions, how far are they from the hidden partners (share of their variance), and do the cycles close?"""
-    train_set = domains.load(name, size=size, device=device)
-    test_set = domains.load(name, size=size, split="test", paired=True, device=device)
+    train_set = data.load_domains(name, size=size, device=device)
+    test_set = data.load_domains(name, size=size, split="test", paired=True, device=device)
     torch.manual_seed(seed)
     translator = CycleGAN(train_set.shape, **model).to(device)
     fit(translator, train_set, steps, batch=batch, seed=seed, progress=False)
@@ -55,9 +56,9 @@ def unpaired(
     # The judge was trained on real digits and on nothing of this run. It reads the digits of domain a as they are, and
     # those of domain b after the task was undone by a fixed rule.
     return {
-        "class_kept_ab": _accuracy(domains.undo(fake_b, task), labels),
+        "class_kept_ab": _accuracy(translation.undo(fake_b, task), labels),
         "class_kept_ba": _accuracy(fake_a.mean(1, keepdim=True), labels),
-        "class_real_b": _accuracy(domains.undo(b, task), labels),
+        "class_real_b": _accuracy(translation.undo(b, task), labels),
         "class_real_a": _accuracy(a.mean(1, keepdim=True), labels),
         "error_ab": _error(fake_b, b),
         "error_ba": _error(fake_a, a),

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from gan_course import __version__, profiles
+from gan_course import __version__
+from gan_course.notebook import profiles
 
 COLAB_DRIVE = Path("/content/drive/MyDrive/gan-course")
 

@@ -49,7 +49,7 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     model.load_state_dict(state["model"])
     for name, optimizer in optimizers(model):
         optimizer.load_state_dict(state["optimizers"][name])
-        for group in optimizer.param_groups:  # a recorded step (gan_course.graph) has them otherwise
+        for group in optimizer.param_groups:  # a recorded step (gan_course.train.graph) has them otherwise
             group["lr"], group["capturable"] = float(group["lr"]), False
     set_random_state(next(model.parameters()).device, state["rng"])
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from gan_course.plot import image_grid
+from gan_course.notebook.plot import image_grid
 
 #: The frames of one animation, or a dict from a name to the frames (or again such a dict) of that choice.
 Frames = Sequence[bytes] | Mapping[str, "Frames"]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from gan_course import checkpoint
+from gan_course.train import checkpoint
 
 WARM_UP = 3  # steps before the recording, in which libraries choose their algorithms and optimizers make their state
 Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]

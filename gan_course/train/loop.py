@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from gan_course import checkpoint, parallel, runs
-from gan_course import graph as graphs
-from gan_course.data import DataSet, Domains
+from gan_course import checks, parallel
+from gan_course.data.sets import DataSet, Domains
 from gan_course.errors import CheckpointError, unknown
 from gan_course.models import common
+from gan_course.train import checkpoint, log, runs, schedule
+from gan_course.train import graph as graphs
+from gan_course.train.log import History
 
-DECAYS = ("linear", "cosine")
 PRECISIONS = ("float32", "bf16", "auto")
-
-
-@dataclass
-class History:
-    """What a run leaves behind.
-
-    Attributes:
-        rows: one dict per log interval: ``step`` (the last one of the interval), the means of what ``step()``
-            returned over the interval, and ``seconds`` since the start of the run.
-        probes: one dict per probe: ``step`` and what the probe returned.
-        snapshots: step -> samples from the same latents, uint8 ``(n, C, H, W)`` for images.
-        seconds: time spent training, in all sessions of the run together.
-    """
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    probes: list[dict[str, float]] = field(default_factory=list)
-    snapshots: dict[int, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def __getitem__(self, name: str) -> list[float]:
-        """Return a column, of the rows or of the probes; their steps are ``["step"]`` and ``["probe_step"]``."""
-        if name == "probe_step":
-            return [probe["step"] for probe in self.probes]
-        for rows in (self.rows, self.probes):
-            if rows and name in rows[0]:
-                return [row[name] for row in rows]
-        raise KeyError(f"no column {name!r}; there are {sorted({*self._names()})}")
-
-    def _names(self) -> list[str]:
-        return [name for rows in (self.rows, self.probes) if rows for name in rows[0]]
 
 
 def fit(
@@ -81,7 +47,7 @@ def fit(
     """Train ``model`` for ``steps`` steps and return the :class:`History`.
 
     A run is a function of the model's initial weights, the data and ``seed``: the order of the data is drawn from
-    ``seed`` (:func:`gan_course.data.order`), and so is torch's random state, from which latents and dropout come.
+    ``seed`` (:func:`gan_course.data.sets.order`), and so is torch's random state, from which latents and dropout come.
     With ``out``, an interrupted run that is started again goes on from its last checkpoint and ends, on the same
     machine, with the same bits as one that was never interrupted; a larger ``steps`` extends a finished run.
 
@@ -102,7 +68,7 @@ def fit(
             optimizers and penalties staying as they are; "auto", bf16 on CUDA devices of compute capability 8 or more.
         channels_last: whether convolutions see their images and weights in the order that puts channels last, which
             is often faster. The numbers differ by rounding.
-        graph: whether to record a step as a CUDA graph (:mod:`gan_course.graph`) and replay it.
+        graph: whether to record a step as a CUDA graph (:mod:`gan_course.train.graph`) and replay it.
         out: folder for ``checkpoint.pt``, ``log.jsonl`` and ``samples/``; nothing is written without it. Only one
             process at a time may train in it.
         resume: whether to go on from a checkpoint in ``out``; if False, a run that is there is refused.
@@ -133,13 +99,13 @@ def fit(
         ("snapshot_every", 1 if snapshot_every is None else snapshot_every, 1),
         ("snapshot_size", snapshot_size, 1),
     ):
-        common.check_whole(**{name: value})
+        checks.check_whole(**{name: value})
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     if decay_from is not None and not 0 <= decay_from < steps:
         raise ValueError(f"decay_from must lie in [0, steps), got {decay_from} with steps {steps}")
-    if decay not in DECAYS:
-        raise unknown("decay", decay, DECAYS)
+    if decay not in schedule.DECAYS:
+        raise unknown("decay", decay, schedule.DECAYS)
     if decay != "linear" and decay_from is None:
         raise ValueError(f"decay_from must be given for decay {decay!r}, got None")
     if batch % parallel.world_size():
@@ -220,34 +186,34 @@ def fit(
         model.train()
         if start == 0:
             snapshot(0)
-        stack.enter_context(_rates_restored(model, scheduled := warmup > 0 or decay_from is not None))
+        stack.enter_context(schedule.rates_restored(model, scheduled := warmup > 0 or decay_from is not None))
         if graph and start < steps:
             advance = stack.enter_context(graphs.recorded(model, advance, *batches(start)))
         signals = stack.enter_context(runs.signals(terminable=folder is not None))
         agreed = stack.enter_context(parallel.Agreement())
-        bar = stack.enter_context(_bar(steps, start, progress and writes))
+        bar = stack.enter_context(log.bar(steps, start, progress and writes))
         last_save = shown_at = time.perf_counter()
         shown = start
         for step in range(start + 1, steps + 1):
             if scheduled:
-                _scale_learning_rates(model, rate_factor(step, steps, warmup, decay_from, decay))
+                schedule.scale_learning_rates(model, schedule.rate_factor(step, steps, warmup, decay_from, decay))
             pending.append(advance(*batches(step - 1)))
             asked = agreed(signals.asked)
             if step % log_every == 0 or step == steps:
-                history.rows.append(_row(model, step, pending, seconds(), last_saved if saved else None))
+                history.rows.append(log.row(model, step, pending, seconds(), last_saved if saved else None))
                 pending.clear()
                 if folder is not None and writes:
                     runs.append_log(folder, history.rows[-1])
                 rate = (step - shown) * batch / (time.perf_counter() - shown_at)
-                bar.set_postfix_str(_postfix(history.rows[-1]) + f", {rate:,.0f} images/s", refresh=False)
+                bar.set_postfix_str(log.postfix(history.rows[-1]) + f", {rate:,.0f} images/s", refresh=False)
                 bar.update(step - shown)
                 shown, shown_at = step, time.perf_counter()
             if snapshot_every is not None and (step % snapshot_every == 0 or step == steps):
                 snapshot(step)
             if asked:
-                pending = _averaged(pending)
+                pending = log.averaged(pending)
             if step == steps and checkpoint.not_finite(model.state_dict()):
-                _stop_not_finite(model, step, [], None, last_saved if saved else None)
+                log.stop_not_finite(model, step, [], None, last_saved if saved else None)
             due = step % log_every == 0 and time.perf_counter() - last_save >= checkpoint_seconds
             if due or step == steps or asked:
                 save(step)
@@ -255,37 +221,8 @@ def fit(
             if asked:
                 runs.stop(asked, step, saved)
     if progress and writes:
-        _report(history, start, steps, batch, device)
+        log.report(history, start, steps, batch, device)
     return history
-
-
-def rate_factor(step: int, steps: int, warmup: int = 0, decay_from: int | None = None, decay: str = "linear") -> float:
-    """Return what the learning rates are multiplied by at ``step`` (from 1 to ``steps``), see :func:`fit`."""
-    factor = min(step / warmup, 1.0) if warmup else 1.0
-    if decay_from is None or step <= decay_from:
-        return factor
-    remaining = (steps - step + 1) / (steps - decay_from)
-    return factor * (remaining if decay == "linear" else (1 - math.cos(math.pi * remaining)) / 2)
-
-
-def _scale_learning_rates(model: nn.Module, factor: float) -> None:
-    for _, optimizer in checkpoint.optimizers(model):
-        for group in optimizer.param_groups:
-            rate = factor * optimizer.defaults["lr"]
-            if isinstance(group["lr"], Tensor):  # of a recorded graph, which reads it there
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-
-@contextmanager
-def _rates_restored(model: nn.Module, scheduled: bool) -> Iterator[None]:
-    """However the run ends, the next one with this model starts with its full learning rates."""
-    try:
-        yield
-    finally:
-        if scheduled:
-            _scale_learning_rates(model, 1.0)
 
 
 def _check_data(model: nn.Module, data: DataSet | Domains) -> None:
@@ -297,7 +234,7 @@ def _check_data(model: nn.Module, data: DataSet | Domains) -> None:
         raise ValueError(f"data {data.name!r} must be paired for a model of family {model.family!r}, got unpaired")
     labels = getattr(data, "labels", None)
     if hasattr(model, "num_classes") and labels is not None:  # `step` looks at their range on the CPU only
-        common.check_labels(labels.cpu(), labels.shape, model.num_classes)
+        checks.check_labels(labels.cpu(), labels.shape, model.num_classes)
 
 
 def _use_bf16(precision: str, device: torch.device) -> bool:
@@ -353,49 +290,6 @@ def _samples(model: nn.Module, data: DataSet | Domains, n: int, seed: int) -> Te
     return model.sample(n, generator=torch.Generator().manual_seed(seed))
 
 
-def _row(
-    model: nn.Module, step: int, pending: list[dict[str, Tensor]], seconds: float, last_saved: int | None
-) -> dict[str, float]:
-    """Average the logged scalars of the interval: the only place where the loop waits for the device."""
-    names = list(pending[0])
-    logged = torch.stack([torch.stack([row[name].float() for row in pending]) for name in names])  # (names, steps)
-    logged = parallel.average(logged)
-    means = torch.stack([values.mean() for values in logged]).tolist()
-    if not all(map(math.isfinite, means)):
-        _stop_not_finite(model, step, names, logged, last_saved)
-    return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
-
-
-def _stop_not_finite(
-    model: nn.Module, step: int, names: list[str], logged: Tensor | None, last_saved: int | None
-) -> NoReturn:
-    """Say what is not finite first, in ``logged`` (names, steps) if given, and in the model."""
-    found = []
-    if logged is not None:
-        finite = logged.isfinite().cpu()
-        at = int(finite.all(0).int().argmin())  # the first step where not all are
-        worst = int(finite[:, at].int().argmin())
-        found.append(f"{names[worst]} is {logged[worst, at].item()} at step {step - logged.shape[1] + 1 + at}")
-    state = {"model": model.state_dict()} | {name: o.state_dict() for name, o in checkpoint.optimizers(model)}
-    broken = checkpoint.not_finite(state)
-    if broken:
-        others = f" (and {len(broken) - 1} other tensors)" if len(broken) > 1 else ""
-        found.append(f"after step {step}, {broken[0].removeprefix('state.')}{others} is not finite")
-    else:
-        found.append(f"after step {step}, all weights are finite")
-    if last_saved is not None:
-        found.append(f"the checkpoint of step {last_saved} stays" if last_saved else "no checkpoint was made yet")
-    raise FloatingPointError("; ".join(found))
-
-
-def _averaged(pending: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Return the logged scalars of an interval that is not over, as means over the processes: one of them saves."""
-    if not pending or parallel.world_size() == 1:
-        return pending
-    values = parallel.average(torch.stack([torch.stack(list(row.values())) for row in pending]))
-    return [dict(zip(row, means.unbind(), strict=True)) for row, means in zip(pending, values, strict=True)]
-
-
 def _resume(path: Path, model: nn.Module, run: dict[str, Any]) -> tuple[int, History, list[dict[str, Tensor]]]:
     state = checkpoint.load(path, next(model.parameters()).device)
     if "run" not in state:
@@ -412,20 +306,3 @@ def _resume(path: Path, model: nn.Module, run: dict[str, Any]) -> tuple[int, His
         History(state["rows"], state["probes"], snapshots, state["seconds"]),
         state["pending"],
     )
-
-
-def _postfix(row: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name.startswith("loss"))
-
-
-def _bar(steps: int, start: int, progress: bool) -> tqdm:
-    in_notebook = "ipykernel" in sys.modules
-    visible = progress and (in_notebook or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
-    return tqdm(total=steps, initial=start, unit="step", leave=False, dynamic_ncols=True, disable=not visible)
-
-
-def _report(history: History, start: int, steps: int, batch: int, device: torch.device) -> None:
-    if start >= steps:
-        print(f"nothing to do: the run has {start:,} steps already")
-        return
-    print(f"{steps:,} steps of {batch} in {history.seconds:.1f} s on {device.type}: {_postfix(history.rows[-1])}")

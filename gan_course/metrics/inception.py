@@ -18,15 +18,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gan_course import downloads
+from gan_course.data import downloads
 from gan_course.errors import DataError
-from gan_course.features import check_images
+from gan_course.metrics.inputs import check_images
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 BYTES = 95_628_359
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-INSTEAD = "or use another extractor: features.judge(...).features or features.pixels (--features judge or pixels)"
+INSTEAD = "or use another extractor: metrics.judge(...).features or metrics.pixels (--features judge or pixels)"
 
 
 class Inception:

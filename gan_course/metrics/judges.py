@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_course.errors import DataError
+from gan_course.metrics import inputs
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent.parent / "weights"
 N_FEATURES = 64
 N_CLASSES = 10
 
@@ -207,24 +208,9 @@ def pixels(images: Tensor, pool: int = 1) -> Tensor:
         pool: side of the squares that are averaged; must divide H and W.
 
     Raises:
-        ValueError: see :func:`check_images`; or ``pool`` does not divide the size.
+        ValueError: see :func:`gan_course.metrics.inputs.check_images`; or ``pool`` does not divide the size.
     """
-    check_images(images)
+    inputs.check_images(images)
     if pool < 1 or images.shape[2] % pool or images.shape[3] % pool:
         raise ValueError(f"pool must divide the size {tuple(images.shape[2:])}, got {pool}")
     return F.avg_pool2d(images.detach().float(), pool).flatten(1)
-
-
-def check_images(images: Tensor) -> None:
-    """Raise ValueError unless ``images`` are at least one, ``(n, 1 or 3, H, W)``, floating point and in [-1, 1].
-
-    Features of images in [0, 255] would be wrong without any other sign. (Images in [0, 1] cannot be told from pale
-    ones.)
-    """
-    if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.numel():
-        raise ValueError(f"images must be (n, 1 or 3, H, W) with n at least 1, got {tuple(images.shape)}")
-    if not images.is_floating_point():
-        raise ValueError(f"images must be floating point in [-1, 1], got {images.dtype}")
-    low, high = (float(v) for v in images.detach().aminmax())
-    if not (low >= -1.001 and high <= 1.001):  # written so that NaN fails too
-        raise ValueError(f"images must lie in [-1, 1], got values from {low:.4g} to {high:.4g}")

@@ -5,7 +5,7 @@ The truth of a *task* is known: it changes each image of a data set into its par
 its partner among them, but :func:`partners` still knows it, so that a translation can be compared with what it should
 have been.
 
-Then there are photographs (:data:`SETS`, fetched by :mod:`gan_course.downloads`) and folders, in one of two layouts:
+Then there are photographs (:data:`SETS`, from :mod:`gan_course.data.downloads`) and folders, in one of two layouts:
 
 - pairs, as for pix2pix: ``train/`` and ``test/`` (or ``val/`` where there is no ``test/``) hold files each of which is
   a pair side by side, a square image of domain a on the left and its partner in domain b on the right.
@@ -24,10 +24,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, pad
 
-from gan_course import data, downloads, glyphs
-from gan_course.data import DataSet, Domains
+from gan_course.data import catalogue, downloads, glyphs
+from gan_course.data.glyphs import Glyphs
+from gan_course.data.images import image_files, no_images, read_images
+from gan_course.data.sets import SPLITS, DataSet, Domains
 from gan_course.errors import DataError, unknown
-from gan_course.glyphs import Glyphs
 
 PAPER, INK = (250, 215, 50), (45, 20, 95)  # yellow and dark violet, of "neon"
 
@@ -114,7 +115,7 @@ def partners(images: DataSet, task: str) -> DataSet:
 
 
 def is_task(name: str | os.PathLike) -> bool:
-    """Return whether ``name`` is one for :func:`load` and not for :func:`gan_course.data.load`.
+    """Return whether ``name`` is one for :func:`load_domains` and not for :func:`gan_course.data.catalogue.load`.
 
     So are tasks, :data:`SETS`, folders in the layout of CycleGAN, and all that begins with ``from-``. A folder in the
     layout of pix2pix may be meant as one of ordinary images, so it does not count.
@@ -125,14 +126,14 @@ def is_task(name: str | os.PathLike) -> bool:
 
 
 def has_pairs(name: str | os.PathLike) -> bool:
-    """Return whether :func:`load` can give ``name`` with ``paired=True``; it does not look for errors."""
+    """Return whether :func:`load_domains` can give ``name`` with ``paired=True``; it does not look for errors."""
     base = _base(os.fspath(name))
     if base in SETS:
         return "train" in downloads.ARCHIVES[base].images
     return not _is_unpaired(Path(base).expanduser())
 
 
-def load(
+def load_domains(
     name: str | os.PathLike,
     *,
     size: int | None = None,
@@ -148,12 +149,12 @@ def load(
             ``"from-edges-digits"`` from drawings in ``a`` to images in ``b``, ``"from-facades"`` from maps to photos.
 
             A task is ``task-base``, such as ``"neon-digits"``: ``a`` holds images of the base (a name or folder for
-            :func:`gan_course.data.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows only glyphs
-            that have its factors, in fonts with all faces.
+            :func:`gan_course.data.catalogue.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows only
+            glyphs that have its factors, in fonts with all faces.
 
             ``"facades"`` (CMP Facades as pix2pix has them; the 100 images of ``val`` are left out) has photos in ``a``
             and label maps in ``b``. ``"horse2zebra"`` has horses in ``a`` and zebras in ``b``.
-        size: as for :func:`gan_course.data.load`.
+        size: as for :func:`gan_course.data.catalogue.load`.
         split: ``"train"`` or ``"test"``.
         paired: whether ``b[i]`` is the partner of ``a[i]``. If not, half of the images (every second) are kept and of
             the others only the partners, so that the two domains have no image in common. ``"horse2zebra"`` and
@@ -171,7 +172,7 @@ def load(
     """
     text = os.fspath(name)
     base = _base(text)
-    data.check_arguments(size, split, limit)
+    catalogue.check_arguments(size, split, limit)
     if _is_task(base):
         original, changed = _task(base, size, split, paired, limit)
     elif base in SETS:
@@ -182,7 +183,7 @@ def load(
         if fault := downloads.fault(base, folder, parts):
             raise DataError(f"{fault}; {remedy}")
         original, changed = _folder(base, folder, size, split, paired, limit)
-    elif data.is_path(base):
+    elif catalogue.is_path(base):
         original, changed = _folder(base, Path(base).expanduser(), size, split, paired, limit)
     elif "-" in base.strip("-"):
         raise unknown("task", base.partition("-")[0], [*TASKS, *GLYPH_TASKS])
@@ -221,7 +222,7 @@ def _task(base: str, size: int | None, split: str, paired: bool, limit: int | No
     if task in GLYPH_TASKS and name == "glyphs":
         return _glyphs(task, size, split, paired, limit)
     _check_task(task, name)
-    whole = data.load(name, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
+    whole = catalogue.load(name, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
     _check_least(base, len(whole), paired)
     if paired:
         return whole, partners(whole, task)
@@ -238,9 +239,9 @@ def _folder(
     if _is_unpaired(folder):
         if paired:
             raise _no_pairs(name)
-        a, b = (data.read_images(_files(folder / f"{split}{side}")[:limit], size, 3)[0] for side in "AB")
+        a, b = (read_images(_files(folder / f"{split}{side}")[:limit], size, 3)[0] for side in "AB")
         return DataSet(a, name=f"{name} (A)"), DataSet(b, name=f"{name} (B)")
-    a, b = data.read_images(_files(_part(folder, split))[:limit], size, 3, parts=2)
+    a, b = read_images(_files(_part(folder, split))[:limit], size, 3, parts=2)
     left, right = DataSet(a, name=f"{name} (left)"), DataSet(b, name=f"{name} (right)")
     _check_least(name, len(left), paired)
     return (left, right) if paired else (_every_second(left, 0), _every_second(right, 1))
@@ -259,15 +260,15 @@ def _part(folder: Path, split: str) -> Path:
 
 def _files(folder: Path) -> list[Path]:
     """The images in a folder, 2.jpg before 10.jpg."""
-    found = data.image_files(folder)
+    found = image_files(folder)
     if not found:
-        raise data.no_images(folder)
+        raise no_images(folder)
     return sorted(found, key=lambda f: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", str(f))])
 
 
 def _glyphs(task: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:
-    if split not in data.SPLITS:
-        raise unknown("split", split, data.SPLITS)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
     n = glyphs.SPLIT_SIZES[split] if limit is None else limit
     _check_least(f"{task}-glyphs", n, paired)
     a, b = GLYPH_TASKS[task]

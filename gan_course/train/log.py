@@ -1,0 +1,106 @@
+"""What a run tells: rows of means over intervals, a progress bar, and what was not finite."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from gan_course import parallel
+from gan_course.train import checkpoint
+
+
+@dataclass
+class History:
+    """What a run leaves behind.
+
+    Attributes:
+        rows: one dict per log interval: ``step`` (the last one of the interval), the means of what ``step()``
+            returned over the interval, and ``seconds`` since the start of the run.
+        probes: one dict per probe: ``step`` and what the probe returned.
+        snapshots: step -> samples from the same latents, uint8 ``(n, C, H, W)`` for images.
+        seconds: time spent training, in all sessions of the run together.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    probes: list[dict[str, float]] = field(default_factory=list)
+    snapshots: dict[int, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return a column, of the rows or of the probes; their steps are ``["step"]`` and ``["probe_step"]``."""
+        if name == "probe_step":
+            return [probe["step"] for probe in self.probes]
+        for rows in (self.rows, self.probes):
+            if rows and name in rows[0]:
+                return [row[name] for row in rows]
+        raise KeyError(f"no column {name!r}; there are {sorted({*self._names()})}")
+
+    def _names(self) -> list[str]:
+        return [name for rows in (self.rows, self.probes) if rows for name in rows[0]]
+
+
+def row(
+    model: nn.Module, step: int, pending: list[dict[str, Tensor]], seconds: float, last_saved: int | None
+) -> dict[str, float]:
+    """Average the logged scalars of the interval: the only place where the loop waits for the device."""
+    names = list(pending[0])
+    logged = torch.stack([torch.stack([row[name].float() for row in pending]) for name in names])  # (names, steps)
+    logged = parallel.average(logged)
+    means = torch.stack([values.mean() for values in logged]).tolist()
+    if not all(map(math.isfinite, means)):
+        stop_not_finite(model, step, names, logged, last_saved)
+    return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
+
+
+def stop_not_finite(
+    model: nn.Module, step: int, names: list[str], logged: Tensor | None, last_saved: int | None
+) -> NoReturn:
+    """Say what is not finite first, in ``logged`` (names, steps) if given, and in the model."""
+    found = []
+    if logged is not None:
+        finite = logged.isfinite().cpu()
+        at = int(finite.all(0).int().argmin())  # the first step where not all are
+        worst = int(finite[:, at].int().argmin())
+        found.append(f"{names[worst]} is {logged[worst, at].item()} at step {step - logged.shape[1] + 1 + at}")
+    state = {"model": model.state_dict()} | {name: o.state_dict() for name, o in checkpoint.optimizers(model)}
+    broken = checkpoint.not_finite(state)
+    if broken:
+        others = f" (and {len(broken) - 1} other tensors)" if len(broken) > 1 else ""
+        found.append(f"after step {step}, {broken[0].removeprefix('state.')}{others} is not finite")
+    else:
+        found.append(f"after step {step}, all weights are finite")
+    if last_saved is not None:
+        found.append(f"the checkpoint of step {last_saved} stays" if last_saved else "no checkpoint was made yet")
+    raise FloatingPointError("; ".join(found))
+
+
+def averaged(pending: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Return the logged scalars of an interval that is not over, as means over the processes: one of them saves."""
+    if not pending or parallel.world_size() == 1:
+        return pending
+    values = parallel.average(torch.stack([torch.stack(list(row.values())) for row in pending]))
+    return [dict(zip(row, means.unbind(), strict=True)) for row, means in zip(pending, values, strict=True)]
+
+
+def postfix(row: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name.startswith("loss"))
+
+
+def bar(steps: int, start: int, progress: bool) -> tqdm:
+    in_notebook = "ipykernel" in sys.modules
+    visible = progress and (in_notebook or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
+    return tqdm(total=steps, initial=start, unit="step", leave=False, dynamic_ncols=True, disable=not visible)
+
+
+def report(history: History, start: int, steps: int, batch: int, device: torch.device) -> None:
+    if start >= steps:
+        print(f"nothing to do: the run has {start:,} steps already")
+        return
+    print(f"{steps:,} steps of {batch} in {history.seconds:.1f} s on {device.type}: {postfix(history.rows[-1])}")

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+
+
+class Rule:
+    """What a number has to be.
+
+    Args:
+        wanted: what follows "must" in the error.
+        holds: whether a number is so.
+        whole: whether it must be a whole number.
+    """
+
+    def __init__(self, wanted: str, holds: Callable[[Any], bool], whole: bool = False):
+        self.wanted, self.holds, self.whole = wanted, holds, whole
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Return ``value``, or raise ValueError, naming the argument."""
+        if self.whole and not isinstance(value, numbers.Integral):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        if not isinstance(value, numbers.Real) or not self.holds(value):
+            raise ValueError(f"{name} must {self.wanted}, got {value!r}")
+        return value
+
+
+def between(low: float, high: float, whole: bool = False) -> Rule:
+    """Return the rule to lie in [low, high)."""
+    return Rule(f"lie in [{low}, {high})", lambda value: low <= value < high, whole)
 
 
 def check_shape(shape: tuple[int, ...], dimensions: Iterable[int] = (3,)) -> tuple[int, ...]:
@@ -24,25 +53,42 @@ def check_shape(shape: tuple[int, ...], dimensions: Iterable[int] = (3,)) -> tup
     return sizes
 
 
-def check_whole(**values: int) -> None:
-    """Raise ValueError, naming the argument, unless all values are whole numbers."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Integral):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
+def at_least(name: str, value: Any, least: int) -> None:
+    """Raise ValueError, naming the argument, unless ``value`` is a whole number of at least ``least``."""
+    Rule(f"be at least {least}", lambda value: value >= least, whole=True)(name, value)
 
 
-def check_positive(**values: float) -> None:
-    """Raise ValueError, naming the argument, unless all values are positive and finite."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+#: What the arguments of models are; :func:`recorded` holds them to it.
+Count = Annotated[int, Rule("be positive", lambda value: value > 0, whole=True)]
+Whole = Annotated[int, between(0, math.inf, whole=True)]
+Levels = Annotated[int, between(2, math.inf, whole=True)]
+Positive = Annotated[float, Rule("be positive", lambda value: 0 < value < math.inf)]
+Weight = Annotated[float, between(0, math.inf)]
+Share = Annotated[float, between(0, 1)]
+ImageShape = Annotated[tuple[int, ...], lambda name, shape: check_shape(shape)]
+SampleShape = Annotated[tuple[int, ...], lambda name, shape: check_shape(shape, (1, 3))]
+PairShape = Annotated[tuple[int, ...], lambda name, shape: check_shape(shape, (4,))]
 
 
-def check_between(low: float, high: float, **values: float) -> None:
-    """Raise ValueError, naming the argument, unless all values lie in [low, high)."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not low <= value < high:
-            raise ValueError(f"{name} must lie in [{low}, {high}), got {value!r}")
+def recorded(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Hold a model's arguments to the rules in their annotations, and keep them, defaults included, in ``settings``.
+
+    So they are said once, in the signature; ``type(model)(**model.settings)`` builds the model again.
+    """
+    signature = inspect.signature(constructor, eval_str=True)
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        del bound.arguments["self"]
+        for name in bound.arguments:
+            for rule in getattr(signature.parameters[name].annotation, "__metadata__", ()):
+                bound.arguments[name] = rule(name, bound.arguments[name])
+        self.settings = dict(bound.arguments)
+        constructor(self, **bound.arguments)
+
+    return checked
 
 
 def check_real(real: Tensor, shape: tuple[int, ...], least: int = 1, batches: int | None = None) -> None:

@@ -21,9 +21,9 @@ from gan_course.errors import CheckpointError, DataError, unknown
 from gan_course.metrics import inception
 from gan_course.notebook import profiles
 from gan_course.train import checkpoint, fit
-from gan_course.train.loop import PRECISIONS
 from gan_course.train.runs import CHECKPOINT
 from gan_course.train.schedule import DECAYS
+from gan_course.train.speed import PRECISIONS
 
 DATA_HELP = (
     "digits, glyphs, mnist, fashion-mnist, cifar10, stl10, or a folder of images; for translators TASK-NAME, as in"
@@ -76,7 +76,6 @@ def train(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace, device: torch.device) -> None:
-    saved = options.out / CHECKPOINT
     recipe = models.recipe(options.family, options.data)
     fitting = {"steps": 2_000, "batch": 64, "warmup": 0, "decay_from": None, "decay": "linear"}
     fitting = {name: recipe.pop(name, usual) for name, usual in fitting.items()}
@@ -103,9 +102,6 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
         if not options.set:
             raise
         raise ValueError(f"--set gives a value of the wrong type ({error})") from error
-    new = f"{train_set.name}: {len(train_set):,} images of shape {train_set.shape}; new run in {options.out}"
-    if parallel.rank() == 0:
-        print(f"going on with the run in {options.out}" if saved.exists() else new)
     fit(
         model,
         train_set,
@@ -379,10 +375,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--decay-from", type=int, metavar="STEP", help="step from which they fall (default: never)")
     one.add_argument("--decay", choices=DECAYS, help="how they fall (default: linear)")
     one.add_argument(
-        "--precision", choices=PRECISIONS, default="float32",
-        help="bf16 is faster on GPUs that have it; auto takes it there (default: %(default)s)",
+        "--precision", choices=PRECISIONS, default="auto",
+        help="auto: bf16 for convolutions where the device computes it in hardware (default: %(default)s)",
     )  # fmt: skip
-    one.add_argument("--channels-last", action="store_true", help="another order in memory: convolutions may be faster")
+    one.add_argument(
+        "--channels-last", action=argparse.BooleanOptionalAction, default="auto",
+        help="another order in memory, in which convolutions may be faster (default: %(default)s)",
+    )  # fmt: skip
     one.add_argument("--graph", action="store_true", help="replay each step as a CUDA graph")
     one.add_argument(
         "--snapshot-every", type=int, metavar="STEPS", help="steps between sample grids (default: a twentieth)"

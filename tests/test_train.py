@@ -76,6 +76,64 @@ def test_resumed_run_ends_with_the_same_bits(tmp_path):
     assert got.rows[-1]["loss_d"] == expected.rows[-1]["loss_d"]
 
 
+def test_a_checkpoint_does_not_grow_with_the_snapshots(tmp_path):
+    """They lie in files beside it, and are read when they are asked for."""
+    settings = {"snapshot_size": 64, "progress": False}
+    fit(model(), images(), 3, out=tmp_path / "few", **settings)
+    history = fit(model(), images(), 3, out=tmp_path / "many", snapshot_every=1, **settings)
+    sizes = [(tmp_path / name / CHECKPOINT).stat().st_size for name in ("few", "many")]
+    assert sizes[1] - sizes[0] < history.snapshots[3].numel()
+    assert list(history.snapshots) == [0, 1, 2, 3] and 4 not in history.snapshots
+    again = fit(model(), images(), 3, out=tmp_path / "many", snapshot_every=1, **settings)
+    assert all(torch.equal(again.snapshots[step], history.snapshots[step]) for step in range(4))
+
+
+def test_snapshots_of_a_process_that_did_not_save_are_made_again(tmp_path):
+    settings = {"snapshot_every": 2, "progress": False}
+    fit(model(), images(), 4, out=tmp_path, **settings)
+    history = fit(model(), images(), 4, out=tmp_path, **settings)
+    history.snapshots[6] = history.snapshots[4] * 0
+    history = fit(model(), images(), 6, out=tmp_path, probe=lambda m: {"one": 1.0}, **settings)
+    assert history.snapshots[6].any() and history["probe_step"] == [6]
+
+
+def test_checkpoints_that_hold_their_snapshots_still_load(tmp_path):
+    whole = fit(model(), images(), 4, out=tmp_path, snapshot_every=2, progress=False)
+    state = checkpoint.load(tmp_path / CHECKPOINT)
+    kept = {step: whole.snapshots[step] for step in (0, 2, 4)}
+    checkpoint.save(tmp_path / CHECKPOINT, state | {"snapshots": kept})
+    for file in (tmp_path / "samples").iterdir():
+        file.unlink()
+    history = fit(model(), images(), 6, out=tmp_path, snapshot_every=2, progress=False)
+    assert list(history.snapshots) == [0, 2, 4, 6] and torch.equal(history.snapshots[2], kept[2])
+
+
+def test_a_checkpoint_may_be_made_between_two_rows(tmp_path):
+    class Stopping(GAN):
+        def step(self, real, labels=None):
+            self.done = getattr(self, "done", 0) + 1
+            if self.done == 8:
+                raise RuntimeError("out of power")
+            return super().step(real, labels)
+
+    torch.manual_seed(0)
+    stopped = Stopping((1, 4, 4), latent_dim=3, width=8, dropout=0.3)
+    with pytest.raises(RuntimeError, match="out of power"):
+        fit(stopped, images(), 20, out=tmp_path, checkpoint_seconds=0, progress=False)
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 7
+    resumed, whole = model(), model()
+    history = fit(resumed, images(), 20, out=tmp_path, progress=False)
+    expected = fit(whole, images(), 20, progress=False)
+    assert same(resumed, whole) and history.rows[0]["loss_d"] == expected.rows[0]["loss_d"]
+
+
+def test_the_same_data_may_go_by_another_name(tmp_path):
+    """A folder that was moved, or is named from another working directory: the checksum decides."""
+    fit(model(), images(), 5, out=tmp_path, progress=False)
+    moved = DataSet(images().x, name="elsewhere/noise")
+    assert fit(model(), moved, 10, out=tmp_path, progress=False)["step"][-1] == 10
+
+
 def test_log_is_cut_back_to_the_checkpoint(tmp_path):
     fit(model(), images(), 40, out=tmp_path, log_every=10, progress=False)
     with open(tmp_path / LOG, "a") as log:
@@ -122,7 +180,7 @@ def test_a_second_interruption_stops_within_the_step(tmp_path):
     hanging = Hanging((1, 4, 4), latent_dim=3, width=8, dropout=0.3)
     with pytest.raises(KeyboardInterrupt, match="stopped within a step; the last checkpoint stays"):
         fit(hanging, images(), 40, out=tmp_path, log_every=10, checkpoint_seconds=0, progress=False)
-    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 10
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 16
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -329,6 +387,39 @@ def test_foreign_and_missing_files(tmp_path):
         checkpoint.load(tmp_path / "other.pt")
 
 
+@pytest.mark.parametrize("key", ["family", "settings", "model", "optimizers", "rng", "run", "step", "rows", "pending"])
+def test_a_checkpoint_that_lacks_something_is_refused_in_one_line(tmp_path, key):
+    fit(model(), images(), 2, out=tmp_path, progress=False)
+    state = checkpoint.load(tmp_path / CHECKPOINT)
+    del state[key]
+    checkpoint.save(tmp_path / CHECKPOINT, state)
+    with pytest.raises(CheckpointError, match=key) as error:
+        fit(model(), images(), 4, out=tmp_path, progress=False)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["settings"].update(width=10**12),
+        lambda state: state["settings"].update(width=9),
+        lambda state: state["settings"].update(depth=3),
+        lambda state: state["settings"].pop("shape"),
+        lambda state: state.update(family="diffusion"),
+        lambda state: state["model"].popitem(),
+        lambda state: state.update(model=3),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_itself_is_refused_in_one_line(tmp_path, change):
+    fit(model(), images(), 2, out=tmp_path, progress=False)
+    state = checkpoint.load(tmp_path / CHECKPOINT)
+    change(state)
+    checkpoint.save(tmp_path / CHECKPOINT, state)
+    with pytest.raises(CheckpointError, match="does not fit what it says of itself") as error:
+        checkpoint.load_model(tmp_path / CHECKPOINT)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
 def test_non_finite_state_is_never_saved(tmp_path):
     gan = model()
     path = tmp_path / CHECKPOINT
@@ -362,10 +453,10 @@ def test_the_first_step_that_is_not_finite_is_named_and_the_checkpoint_stays(tmp
 
     torch.manual_seed(0)
     gan = Breaking((1, 4, 4), latent_dim=3, width=8)
-    message = "loss_. is (nan|inf) at step 17; after step 20, model.*; the checkpoint of step 10 stays"
+    message = "loss_. is (nan|inf) at step 17; after step 17, model.*; the checkpoint of step 16 stays"
     with pytest.raises(FloatingPointError, match=message):
         fit(gan, images(), 40, out=tmp_path, log_every=10, checkpoint_seconds=0, progress=False)
-    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 10
+    assert checkpoint.load(tmp_path / CHECKPOINT)["step"] == 16
     assert len((tmp_path / LOG).read_text().splitlines()) == 1
 
 
@@ -467,7 +558,7 @@ def test_restore_refuses_another_model():
         ({"warmup": -1}, "warmup must be at least 0, got -1"),
         ({"decay": "cosin"}, "unknown decay 'cosin'; known: linear, cosine. Did you mean 'cosine'"),
         ({"decay": "cosine"}, "decay_from must be given for decay 'cosine', got None"),
-        ({"precision": "fp16"}, "unknown precision 'fp16'; known: float32, bf16, auto"),
+        ({"precision": "fp16"}, "unknown precision 'fp16'; known: auto, float32, bf16"),
     ],
 )
 def test_bad_arguments_are_refused(change, message):
@@ -492,7 +583,7 @@ def test_data_that_the_model_cannot_learn_from_are_refused(tmp_path):
     with pytest.raises(ValueError, match="data 'a and a' must be paired for a model of family 'pix2pix', got unpaired"):
         fit(Pix2Pix((2, 3, 16, 16), width=4), Domains(a, a, paired=False, name="a and a"), 1, progress=False)
     checkpoint.save(tmp_path / CHECKPOINT, checkpoint.capture(model()))
-    with pytest.raises(CheckpointError, match="holds a model without the run it comes from; choose another folder"):
+    with pytest.raises(CheckpointError, match="is not the checkpoint of a run: it lacks run, step"):
         fit(model(), images(), 1, out=tmp_path, progress=False)
 
 

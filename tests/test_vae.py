@@ -267,7 +267,7 @@ def test_bad_input_is_refused():
             call(torch.linspace(0, 255, 12).view(1, 1, 3, 4))
         with pytest.raises(ValueError, match=r"x must lie in \[-1, 1\], got values from nan"):
             call(x / 0 * 0)
-    with pytest.raises(ValueError, match="samples must be positive, got 0"):
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
         vae.bits_per_pixel(x, 0)
     with pytest.raises(ValueError, match=r"z must have shape \(n, 2\), got \(3,\)"):
         vae.decode(torch.zeros(3))

@@ -149,8 +149,8 @@ def load_domains(
             ``"from-edges-digits"`` from drawings in ``a`` to images in ``b``, ``"from-facades"`` from maps to photos.
 
             A task is ``task-base``, such as ``"neon-digits"``: ``a`` holds images of the base (a name or folder for
-            :func:`gan_course.data.catalogue.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows only
-            glyphs that have its factors, in fonts with all faces.
+            :func:`gan_course.data.catalogue.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows
+            only glyphs that have its factors, in fonts with all faces.
 
             ``"facades"`` (CMP Facades as pix2pix has them; the 100 images of ``val`` are left out) has photos in ``a``
             and label maps in ``b``. ``"horse2zebra"`` has horses in ``a`` and zebras in ``b``.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy
 
 from gan_course import checks, parallel
+from gan_course.checks import Count, ImageShape, Levels, Positive, Share, recorded
 from gan_course.models import common
 from gan_course.models.ema import EMA
 
@@ -161,30 +162,22 @@ class Autoregressive(nn.Module):
     family = "autoregressive"
     n_critic = 1  # batches per step
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        levels: int = 256,
-        width: int = 32,
-        layers: int = 5,
-        dropout: float = 0.0,
-        lr: float = 2e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        ema_decay: float = 0.99,
+        shape: ImageShape = (1, 28, 28),
+        levels: Levels = 256,
+        width: Count = 32,
+        layers: Count = 5,
+        dropout: Share = 0.0,
+        lr: Positive = 2e-3,
+        beta1: Share = 0.9,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
         if shape[0] != 1:
             raise ValueError(f"shape must be (1, H, W), for this model draws grey images only, got {shape}")
-        checks.check_whole(levels=levels, width=width, layers=layers)
-        checks.check_positive(width=width, layers=layers, lr=lr)
-        checks.check_between(2, math.inf, levels=levels)
-        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
-        self.settings = {
-            "shape": shape, "levels": levels, "width": width, "layers": layers, "dropout": dropout, "lr": lr,
-            "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape, self.levels = shape, levels
         self.network = PixelCNN(levels, width, layers, dropout)
         self.ema = EMA(self.network, ema_decay)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_course import checks, losses
+from gan_course.checks import Count, ImageShape, Positive, Share, recorded
 from gan_course.layers import ConditionalBatchNorm2d, advance_spectral_norms, spectral_norm
 from gan_course.models import common
 from gan_course.models.ema import EMA
@@ -156,27 +157,20 @@ class ConditionalGAN(common.Sampler, nn.Module):
     loss = "non-saturating"  #: key of :data:`gan_course.losses.LOSSES`
     networks = (ConcatGenerator, ConcatDiscriminator)
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        num_classes: int = 10,
-        latent_dim: int = 64,
-        width: int = 16,
-        lr_g: float = 2e-3,
-        lr_d: float = 1e-3,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        ema_decay: float = 0.99,
+        shape: ImageShape = (1, 28, 28),
+        num_classes: Count = 10,
+        latent_dim: Count = 64,
+        width: Count = 16,
+        lr_g: Positive = 2e-3,
+        lr_d: Positive = 1e-3,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
-        checks.check_whole(num_classes=num_classes, latent_dim=latent_dim, width=width)
-        checks.check_positive(num_classes=num_classes, latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        self.settings = {
-            "shape": shape, "num_classes": num_classes, "latent_dim": latent_dim, "width": width,
-            "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape, self.num_classes, self.latent_dim = shape, num_classes, latent_dim
         self.discriminator_loss, self.generator_loss = losses.pair(self.loss)
         generator, discriminator = self.networks

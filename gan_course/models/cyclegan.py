@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from gan_course import checks, losses, parallel
+from gan_course.checks import Count, PairShape, Positive, Share, Weight, Whole, recorded
 from gan_course.errors import unknown
 from gan_course.layers import ResidualBlock, initialize
 from gan_course.models import common
@@ -129,29 +128,25 @@ class CycleGAN(nn.Module):
     n_critic = 1
     paired = False  # the data that it is trained on
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (2, 3, 256, 256),
-        width: int = 64,
-        downs: int = 2,
-        blocks: int = 9,
+        shape: PairShape = (2, 3, 256, 256),
+        width: Count = 64,
+        downs: Whole = 2,
+        blocks: Whole = 9,
         norm: str = "instance",
         patch: int | None = None,
-        cycle: float = 10.0,
-        identity: float = 0.0,
-        pool: int = 50,
-        lr_g: float = 2e-4,
-        lr_d: float = 2e-4,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        ema_decay: float = 0.0,
+        cycle: Weight = 10.0,
+        identity: Weight = 0.0,
+        pool: Whole = 50,
+        lr_g: Positive = 2e-4,
+        lr_d: Positive = 2e-4,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.0,
     ):
         super().__init__()
-        shape = checks.check_shape(shape, (4,))
-        checks.check_whole(width=width, downs=downs, blocks=blocks, pool=pool)
-        checks.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        checks.check_between(0, math.inf, downs=downs, blocks=blocks, cycle=cycle, identity=identity, pool=pool)
         if any(side % 2**downs or side < 4 or side < 2 ** (downs + 1) for side in shape[2:]):
             least = max(4, 2 ** (downs + 1))
             raise ValueError(
@@ -159,11 +154,7 @@ class CycleGAN(nn.Module):
                 f" for {downs} downs, got {shape}"
             )
         patch = fitting_patch(shape) if patch is None else patch
-        self.settings = {
-            "shape": shape, "width": width, "downs": downs, "blocks": blocks, "norm": norm, "patch": patch,
-            "cycle": cycle, "identity": identity, "pool": pool, "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1,
-            "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
+        self.settings["patch"] = patch
         self.shape, self.cycle, self.identity = shape, cycle, identity
         image = shape[1:]
         self.generator = nn.ModuleDict(

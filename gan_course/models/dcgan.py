@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import checks, losses
+from gan_course.checks import Count, ImageShape, Positive, Share, recorded
 from gan_course.errors import unknown
 from gan_course.layers import initialize, resize_up, transposed_up
 from gan_course.models import common
@@ -126,29 +127,22 @@ class DCGAN(common.Sampler, nn.Module):
     family = "dcgan"
     n_critic = 1
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        latent_dim: int = 64,
-        width: int = 32,
+        shape: ImageShape = (1, 28, 28),
+        latent_dim: Count = 64,
+        width: Count = 32,
         up: str = "transposed",
         batch_norm: bool = True,
         loss: str = "non-saturating",
-        lr_g: float = 2e-4,
-        lr_d: float = 2e-4,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        ema_decay: float = 0.99,
+        lr_g: Positive = 2e-4,
+        lr_d: Positive = 2e-4,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
-        checks.check_whole(latent_dim=latent_dim, width=width)
-        checks.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        self.settings = {
-            "shape": shape, "latent_dim": latent_dim, "width": width, "up": up, "batch_norm": batch_norm, "loss": loss,
-            "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape = shape
         self.latent_dim = latent_dim
         self.discriminator_loss, self.generator_loss = losses.pair(loss)

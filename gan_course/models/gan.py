@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import checks, losses, parallel
+from gan_course.checks import Count, Positive, SampleShape, Share, Weight, recorded
 from gan_course.models import common
 from gan_course.models.ema import EMA
 
@@ -100,34 +101,25 @@ class GAN(common.Sampler, nn.Module):
     family = "gan"
     n_critic = 1  # discriminator updates per step, k in Algorithm 1: what `fit` puts first in `real`
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        latent_dim: int = 64,
-        width: int = 128,
+        shape: SampleShape = (1, 28, 28),
+        latent_dim: Count = 64,
+        width: Count = 128,
         loss: str = "non-saturating",
-        lr_g: float = 1e-3,
-        lr_d: float = 5e-4,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        dropout: float = 0.0,
+        lr_g: Positive = 1e-3,
+        lr_d: Positive = 5e-4,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        dropout: Share = 0.0,
         batch_norm: bool = True,
-        ema_decay: float = 0.99,
-        r1: float = 0.0,
-        pack: int = 1,
-        slope_g: float = 0.2,
+        ema_decay: Share = 0.99,
+        r1: Weight = 0.0,
+        pack: Count = 1,
+        slope_g: Share = 0.2,
     ):
         super().__init__()
-        shape = checks.check_shape(shape, (1, 3))
-        checks.check_whole(latent_dim=latent_dim, width=width, pack=pack)
-        checks.check_positive(latent_dim=latent_dim, width=width, lr_g=lr_g, lr_d=lr_d, pack=pack)
-        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2, slope_g=slope_g)
-        checks.check_between(0, math.inf, r1=r1)
-        self.settings = {
-            "shape": shape, "latent_dim": latent_dim, "width": width, "loss": loss, "lr_g": lr_g, "lr_d": lr_d,
-            "beta1": beta1, "beta2": beta2, "dropout": dropout, "batch_norm": batch_norm, "ema_decay": ema_decay,
-            "r1": r1, "pack": pack, "slope_g": slope_g,
-        }  # fmt: skip
         self.shape = shape
         self.latent_dim = latent_dim
         self.r1, self.pack = r1, pack

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from gan_course import checks, losses, parallel
+from gan_course.checks import Count, PairShape, Positive, Share, Weight, recorded
 from gan_course.errors import unknown
 from gan_course.layers import initialize
 from gan_course.models import common
@@ -159,32 +160,25 @@ class Pix2Pix(nn.Module):
     n_critic = 1
     paired = True  # the data that it is trained on
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (2, 3, 256, 256),
-        width: int = 64,
+        shape: PairShape = (2, 3, 256, 256),
+        width: Count = 64,
         norm: str = "instance",
         patch: int | None = None,
         loss: str = "non-saturating",
-        l1: float = 100.0,
-        dropout: float = 0.5,
-        lr_g: float = 2e-4,
-        lr_d: float = 2e-4,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        ema_decay: float = 0.0,
+        l1: Weight = 100.0,
+        dropout: Share = 0.5,
+        lr_g: Positive = 2e-4,
+        lr_d: Positive = 2e-4,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.0,
     ):
         super().__init__()
-        shape = checks.check_shape(shape, (4,))
-        checks.check_whole(width=width)
-        checks.check_positive(width=width, lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, dropout=dropout, beta1=beta1, beta2=beta2)
-        checks.check_between(0, math.inf, l1=l1)
         patch = fitting_patch(shape) if patch is None else patch
-        self.settings = {
-            "shape": shape, "width": width, "norm": norm, "patch": patch, "loss": loss, "l1": l1, "dropout": dropout,
-            "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
+        self.settings["patch"] = patch
         self.shape, self.l1 = shape, l1
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         self.generator = UNet(shape[1:], width, norm, dropout)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import checks, losses
+from gan_course.checks import Count, ImageShape, Positive, Share, recorded
 from gan_course.errors import unknown
 from gan_course.layers import ResBlockDown, ResBlockUp, advance_spectral_norms, spectral_norm, transposed_up
 from gan_course.models import common, dcgan
@@ -163,35 +164,26 @@ class SNGAN(common.Sampler, nn.Module):
 
     family = "sngan"
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (3, 32, 32),
-        latent_dim: int = 128,
+        shape: ImageShape = (3, 32, 32),
+        latent_dim: Count = 128,
         networks: str = "cnn",
-        width: int = 64,
+        width: Count = 64,
         spectral: bool = True,
-        logit_scale: float = 1.0,
-        n_critic: int = 5,
+        logit_scale: Positive = 1.0,
+        n_critic: Count = 5,
         loss: str = "hinge",
-        lr_g: float = 2e-4,
-        lr_d: float = 2e-4,
-        beta1: float = 0.0,
-        beta2: float = 0.9,
-        ema_decay: float = 0.99,
+        lr_g: Positive = 2e-4,
+        lr_d: Positive = 2e-4,
+        beta1: Share = 0.0,
+        beta2: Share = 0.9,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
-        checks.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        checks.check_positive(latent_dim=latent_dim, width=width, logit_scale=logit_scale, n_critic=n_critic)
-        checks.check_positive(lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
         if networks not in NETWORKS:
             raise unknown("networks", networks, NETWORKS)
-        self.settings = {
-            "shape": shape, "latent_dim": latent_dim, "networks": networks, "width": width, "spectral": spectral,
-            "logit_scale": logit_scale, "n_critic": n_critic, "loss": loss, "lr_g": lr_g, "lr_d": lr_d,
-            "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape = shape
         self.latent_dim, self.logit_scale, self.n_critic = latent_dim, logit_scale, n_critic
         self.discriminator_loss, self.generator_loss = losses.pair(loss)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from gan_course import checks, losses, parallel
+from gan_course.checks import Count, ImageShape, Positive, Share, recorded
 from gan_course.models import common
 from gan_course.models.conditional import Generator, trunk
 from gan_course.models.ema import EMA
@@ -108,31 +109,22 @@ class TextGAN(common.Sampler, nn.Module):
     n_critic = 1
     reads_captions = True
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (3, 32, 32),
-        num_classes: int = 38,
-        max_words: int = 16,
-        latent_dim: int = 64,
-        text_dim: int = 64,
-        width: int = 16,
-        lr_g: float = 2e-3,
-        lr_d: float = 1e-3,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        ema_decay: float = 0.99,
+        shape: ImageShape = (3, 32, 32),
+        num_classes: Count = 38,
+        max_words: Count = 16,
+        latent_dim: Count = 64,
+        text_dim: Count = 64,
+        width: Count = 16,
+        lr_g: Positive = 2e-3,
+        lr_d: Positive = 1e-3,
+        beta1: Share = 0.5,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
-        sizes = {"num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim, "text_dim": text_dim}
-        checks.check_whole(**sizes, width=width)
-        checks.check_positive(**sizes, width=width, lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        self.settings = {
-            "shape": shape, "num_classes": num_classes, "max_words": max_words, "latent_dim": latent_dim,
-            "text_dim": text_dim, "width": width, "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2,
-            "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape, self.num_classes, self.max_words, self.latent_dim = shape, num_classes, max_words, latent_dim
         self.generator = TextGenerator(shape, latent_dim, width, num_classes, text_dim)
         self.discriminator = TextDiscriminator(shape, width, num_classes, text_dim)

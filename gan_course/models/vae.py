@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from gan_course import checks, parallel
+from gan_course.checks import Count, ImageShape, Levels, Positive, Share, Weight, recorded
 from gan_course.models import common
 from gan_course.models.autoregressive import from_levels, to_levels
 from gan_course.models.ema import EMA
@@ -138,29 +139,20 @@ class VAE(common.Sampler, nn.Module):
     family = "vae"
     n_critic = 1  # batches per step
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        levels: int = 256,
-        latent_dim: int = 16,
-        width: int = 256,
-        beta: float = 1.0,
-        lr: float = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        ema_decay: float = 0.99,
+        shape: ImageShape = (1, 28, 28),
+        levels: Levels = 256,
+        latent_dim: Count = 16,
+        width: Count = 256,
+        beta: Weight = 1.0,
+        lr: Positive = 1e-3,
+        beta1: Share = 0.9,
+        beta2: Share = 0.999,
+        ema_decay: Share = 0.99,
     ):
         super().__init__()
-        shape = checks.check_shape(shape)
-        checks.check_whole(levels=levels, latent_dim=latent_dim, width=width)
-        checks.check_positive(latent_dim=latent_dim, width=width, lr=lr)
-        checks.check_between(2, math.inf, levels=levels)
-        checks.check_between(0, math.inf, beta=beta)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        self.settings = {
-            "shape": shape, "levels": levels, "latent_dim": latent_dim, "width": width, "beta": beta, "lr": lr,
-            "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.shape, self.levels, self.latent_dim, self.beta = shape, levels, latent_dim, beta
         self.encoder = Encoder(shape, latent_dim, width)
         self.decoder = Decoder(shape, latent_dim, width, levels)
@@ -217,8 +209,7 @@ class VAE(common.Sampler, nn.Module):
             ``(n,)``. Take its mean: a single estimate may lie below the true value by chance.
         """
         checks.check_images(x, self.shape)
-        checks.check_whole(samples=samples)
-        checks.check_positive(samples=samples)
+        checks.at_least("samples", samples, 1)
         level, (mean, log_variance) = to_levels(x, self.levels), self.ema_encoder(x)
         log_weights = []
         for _ in range(samples):

@@ -9,12 +9,11 @@ nowhere above 1. The critic looks for that f; the generator moves its samples up
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from gan_course import checks, losses
+from gan_course.checks import Count, Positive, SampleShape, Share, Weight, recorded
 from gan_course.errors import unknown
 from gan_course.models import common, dcgan, gan
 from gan_course.models.ema import EMA
@@ -66,10 +65,6 @@ class Wasserstein(common.Sampler, nn.Module):
         n_critic: int,
     ):
         super().__init__()
-        shape = checks.check_shape(shape, (1, 3))
-        checks.check_whole(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        checks.check_positive(latent_dim=latent_dim, width=width, n_critic=n_critic)
-        checks.check_between(0, 1, slope_g=slope_g)
         self.shape = shape
         self.latent_dim = latent_dim
         self.n_critic = n_critic  # what `fit` puts first in `real`
@@ -105,27 +100,22 @@ class WGAN(Wasserstein):
 
     family = "wgan"
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        latent_dim: int = 64,
-        width: int = 128,
+        shape: SampleShape = (1, 28, 28),
+        latent_dim: Count = 64,
+        width: Count = 128,
         networks: str = "mlp",
         batch_norm: bool = True,
-        slope_g: float = 0.0,
-        n_critic: int = 5,
-        clip: float = 0.01,
-        lr_g: float = 5e-5,
-        lr_d: float = 5e-5,
-        ema_decay: float = 0.99,
+        slope_g: Share = 0.0,
+        n_critic: Count = 5,
+        clip: Positive = 0.01,
+        lr_g: Positive = 5e-5,
+        lr_d: Positive = 5e-5,
+        ema_decay: Share = 0.99,
     ):
         super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
-        checks.check_positive(clip=clip, lr_g=lr_g, lr_d=lr_d)
-        self.settings = {
-            "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
-            "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "clip": clip, "lr_g": lr_g,
-            "lr_d": lr_d, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.clip = clip
         self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), lr_g)
         self.optimizer_d = torch.optim.RMSprop(self.critic.parameters(), lr_d)
@@ -178,32 +168,25 @@ class WGANGP(Wasserstein):
 
     family = "wgan-gp"
 
+    @recorded
     def __init__(
         self,
-        shape: tuple[int, ...] = (1, 28, 28),
-        latent_dim: int = 64,
-        width: int = 128,
+        shape: SampleShape = (1, 28, 28),
+        latent_dim: Count = 64,
+        width: Count = 128,
         networks: str = "mlp",
         batch_norm: bool = True,
-        slope_g: float = 0.0,
-        n_critic: int = 5,
-        penalty: float = 10.0,
+        slope_g: Share = 0.0,
+        n_critic: Count = 5,
+        penalty: Weight = 10.0,
         one_sided: bool = False,
-        lr_g: float = 1e-4,
-        lr_d: float = 1e-4,
-        beta1: float = 0.0,
-        beta2: float = 0.9,
-        ema_decay: float = 0.99,
+        lr_g: Positive = 1e-4,
+        lr_d: Positive = 1e-4,
+        beta1: Share = 0.0,
+        beta2: Share = 0.9,
+        ema_decay: Share = 0.99,
     ):
         super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
-        checks.check_positive(lr_g=lr_g, lr_d=lr_d)
-        checks.check_between(0, 1, beta1=beta1, beta2=beta2)
-        checks.check_between(0, math.inf, penalty=penalty)
-        self.settings = {
-            "shape": self.shape, "latent_dim": latent_dim, "width": width, "networks": networks,
-            "batch_norm": batch_norm, "slope_g": slope_g, "n_critic": n_critic, "penalty": penalty,
-            "one_sided": one_sided, "lr_g": lr_g, "lr_d": lr_d, "beta1": beta1, "beta2": beta2, "ema_decay": ema_decay,
-        }  # fmt: skip
         self.penalty, self.one_sided = penalty, one_sided
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.critic, lr_d, beta1, beta2)

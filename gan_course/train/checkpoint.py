@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,23 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
         raise CheckpointError(f"the checkpoint is of family {state['family']!r}, the model of {model.family!r}")
     if differing := differences(state["settings"], model.settings):
         raise CheckpointError(f"the checkpoint was made with other settings: {differing}")
-    model.load_state_dict(state["model"])
-    for name, optimizer in optimizers(model):
-        optimizer.load_state_dict(state["optimizers"][name])
-        for group in optimizer.param_groups:  # a recorded step (gan_course.train.graph) has them otherwise
-            group["lr"], group["capturable"] = float(group["lr"]), False
-    set_random_state(next(model.parameters()).device, state["rng"])
+    with _fitting(f"the model of family {model.family!r}"):
+        model.load_state_dict(state["model"])
+        for name, optimizer in optimizers(model):
+            optimizer.load_state_dict(state["optimizers"][name])
+            for group in optimizer.param_groups:  # a recorded step (gan_course.train.graph) has them otherwise
+                group["lr"], group["capturable"] = float(group["lr"]), False
+        set_random_state(next(model.parameters()).device, state["rng"])
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """Say in one line that a checkpoint's content does not fit, which shows in as many ways as it can be changed."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise CheckpointError(f"the checkpoint does not fit {what} ({reason})") from error
 
 
 def random_state(device: torch.device) -> dict[str, Tensor | None]:
@@ -137,8 +148,9 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]
 def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
     """Build the model that a checkpoint describes; return it in evaluation mode, with the whole state."""
     state = load(path, device)
-    model = models.family(state["family"])(**state["settings"]).to(device)
-    model.load_state_dict(state["model"])
+    with _fitting("what it says of itself"):
+        model = models.family(state["family"])(**state["settings"]).to(device)
+        model.load_state_dict(state["model"])
     return model.eval(), state
 
 

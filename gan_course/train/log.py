@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -50,16 +51,31 @@ def row(
     model: nn.Module, step: int, pending: list[dict[str, Tensor]], seconds: float, last_saved: int | None
 ) -> dict[str, float]:
     """Average the logged scalars of the interval: the only place where the loop waits for the device."""
-    names = list(pending[0])
-    logged = torch.stack([torch.stack([row[name].float() for row in pending]) for name in names])  # (names, steps)
-    logged = parallel.average(logged)
+    names, logged = list(pending[0]), parallel.average(_joined(pending))
     means = torch.stack([values.mean() for values in logged]).tolist()
     if not all(map(math.isfinite, means)):
-        stop_not_finite(model, step, names, logged, last_saved)
+        _stop_not_finite(model, step, names, logged, last_saved)
     return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
 
 
-def stop_not_finite(
+def check_finite(model: nn.Module, step: int, pending: list[dict[str, Tensor]], last_saved: int | None) -> None:
+    """Raise FloatingPointError if a scalar of an interval that is not over is not finite."""
+    if pending and not (logged := _joined(pending)).isfinite().all():
+        _stop_not_finite(model, step, list(pending[0]), logged, last_saved)
+
+
+def _joined(pending: list[dict[str, Tensor]]) -> Tensor:
+    """The logged scalars of an interval, ``(names, steps)``."""
+    return torch.stack([torch.stack([row[name].float() for row in pending]) for name in pending[0]])
+
+
+def check_weights(model: nn.Module, step: int, last_saved: int | None) -> None:
+    """Raise FloatingPointError if a weight is not finite."""
+    if checkpoint.not_finite(model.state_dict()):
+        _stop_not_finite(model, step, [], None, last_saved)
+
+
+def _stop_not_finite(
     model: nn.Module, step: int, names: list[str], logged: Tensor | None, last_saved: int | None
 ) -> NoReturn:
     """Say what is not finite first, in ``logged`` (names, steps) if given, and in the model."""
@@ -90,17 +106,21 @@ def averaged(pending: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
 
 
 def postfix(row: dict[str, float]) -> str:
+    """Return the losses of a row in words."""
     return ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name.startswith("loss"))
 
 
-def bar(steps: int, start: int, progress: bool) -> tqdm:
-    in_notebook = "ipykernel" in sys.modules
-    visible = progress and (in_notebook or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
-    return tqdm(total=steps, initial=start, unit="step", leave=False, dynamic_ncols=True, disable=not visible)
+class Bar(tqdm):
+    """A progress bar, seen in a notebook or terminal only, and not where ``TQDM_DISABLE`` is set."""
 
+    def __init__(self, steps: int, start: int, batch: int, wanted: bool):
+        seen = wanted and ("ipykernel" in sys.modules or sys.stderr.isatty()) and not os.environ.get("TQDM_DISABLE")
+        super().__init__(total=steps, initial=start, unit="step", leave=False, dynamic_ncols=True, disable=not seen)
+        self.batch, self.shown, self.shown_at = batch, start, time.perf_counter()
 
-def report(history: History, start: int, steps: int, batch: int, device: torch.device) -> None:
-    if start >= steps:
-        print(f"nothing to do: the run has {start:,} steps already")
-        return
-    print(f"{steps:,} steps of {batch} in {history.seconds:.1f} s on {device.type}: {postfix(history.rows[-1])}")
+    def show(self, row: dict[str, float]) -> None:
+        """Move to the step of a logged row, and show its losses and the speed since the last one."""
+        steps, seconds = row["step"] - self.shown, time.perf_counter() - self.shown_at
+        self.set_postfix_str(f"{postfix(row)}, {steps * self.batch / seconds:,.0f} images/s", refresh=False)
+        self.update(steps)
+        self.shown, self.shown_at = row["step"], time.perf_counter()

@@ -1,24 +1,162 @@
-"""The folder of a run: one process at a time writes it, its log agrees with its checkpoint, and signals are met."""
+"""The folder of a run: one process at a time writes it, its log agrees with its checkpoint, snapshots lie beside."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
+import numpy as np
+import torch
 from filelock import FileLock, Timeout
+from torch import Tensor, nn
 
 from gan_course import parallel
 from gan_course.errors import CheckpointError
+from gan_course.train import checkpoint, log
+from gan_course.train.log import History
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 LOCK = ".lock"
+SNAPSHOTS = "samples"
+
+
+class Run:
+    """A run on its way: what it has logged, and what is saved of it.
+
+    Args:
+        model: what is trained.
+        settings: all that must stay the same when the run goes on.
+        folder: where it lives; None for memory only.
+        state: what :func:`read` found in the folder, to go on from; None for a new run.
+    """
+
+    def __init__(self, model: nn.Module, settings: dict[str, Any], folder: Path | None, state: dict[str, Any] | None):
+        self.model, self.settings, self.folder = model, settings, folder
+        self.writes = folder is not None and parallel.rank() == 0
+        self.step = self.saved_at = 0
+        self.pending: list[dict[str, Tensor]] = []  # what the steps since the last row returned
+        self.history = History(snapshots=Snapshots(folder / SNAPSHOTS) if self.writes else {})
+        if state is not None:
+            self._resume(state)
+        if self.writes:
+            self.history.snapshots.cut(self.step)
+            rewrite_log(folder, self.history.rows)
+        self.before, self.began = self.history.seconds, time.perf_counter()
+        self.saved_when = self.began
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        path, old = self.folder / CHECKPOINT, dict(state["run"])
+        if state["family"] != self.model.family:
+            families = f"family {state['family']!r}, the model is of {self.model.family!r}"
+            raise CheckpointError(f"{path} is a run of {families}; choose another folder")
+        if old.get("data_crc32") == self.settings["data_crc32"]:
+            old["data"] = self.settings["data"]  # the same data may go by another name, or lie at another place
+        if differing := checkpoint.differences(old | state["settings"], self.settings | self.model.settings):
+            raise CheckpointError(
+                f"{path} is a run with other settings: {differing}; keep them, or choose another folder"
+            )
+        checkpoint.restore(self.model, state)
+        self.step = self.saved_at = state["step"]
+        self.pending = state["pending"]
+        self.history.rows, self.history.probes, self.history.seconds = state["rows"], state["probes"], state["seconds"]
+        for step, samples in state.get("snapshots", {}).items():  # checkpoints of version 0.1 held them
+            self.history.snapshots[step] = samples.cpu()
+
+    def seconds(self) -> float:
+        """Return the time spent training, in all sessions together."""
+        return self.before + time.perf_counter() - self.began
+
+    def log(self) -> None:
+        """Close the interval: add its row to the history and to the folder's log."""
+        self.history.rows.append(log.row(self.model, self.step, self.pending, self.seconds(), self.last_saved()))
+        self.pending.clear()
+        if self.writes:
+            append_log(self.folder, self.history.rows[-1])
+
+    def last_saved(self) -> int | None:
+        """Return the step of the checkpoint, 0 if there is none yet, None if there will be none."""
+        return None if self.folder is None else self.saved_at
+
+    def is_due(self, seconds: float) -> bool:
+        """Return whether the last checkpoint is that many seconds old."""
+        return self.folder is not None and time.perf_counter() - self.saved_when >= seconds
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.history.seconds = self.seconds()
+        if self.writes:
+            log.check_finite(self.model, self.step, self.pending, self.last_saved())
+            state = {"step": self.step, "run": self.settings, "seconds": self.history.seconds, "pending": self.pending}
+            state |= {"rows": self.history.rows, "probes": self.history.probes}
+            checkpoint.save(self.folder / CHECKPOINT, {**checkpoint.capture(self.model), **state})
+        self.saved_at, self.saved_when = self.step, time.perf_counter()
+
+
+def read(folder: Path, device: torch.device, resume: bool = True) -> dict[str, Any] | None:
+    """Return the checkpoint of the run in ``folder``, or None if there is none.
+
+    Raises:
+        CheckpointError: it is damaged or not of a run; or it is there and ``resume`` is False.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    if not resume:
+        raise CheckpointError(f"{path} is there already; resume it, or choose another folder")
+    state = checkpoint.load(path, device)
+    of_a_model, of_a_run = ("family", "settings", "model", "optimizers", "rng"), ("run", "step", "seconds", "rows")
+    if missing := [key for key in (*of_a_model, *of_a_run, "pending", "probes") if key not in state]:
+        raise CheckpointError(f"{path} is not the checkpoint of a run: it lacks {', '.join(missing)}")
+    return state
+
+
+class Snapshots(MutableMapping[int, Tensor]):
+    """Samples by the step that they were made at, in files: however many there are, they fill no memory.
+
+    Args:
+        folder: where they lie, as ``0000500.npz``, and images for the eye as ``0000500.png``.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def _file(self, step: int) -> Path:
+        return self.folder / f"{step:07d}.npz"
+
+    def __getitem__(self, step: int) -> Tensor:
+        if step not in list(self):
+            raise KeyError(step)
+        return torch.from_numpy(np.load(self._file(step))["samples"])
+
+    def __setitem__(self, step: int, samples: Tensor) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with written_beside(self._file(step)) as beside, open(beside, "wb") as file:
+            np.savez_compressed(file, samples=samples.numpy())
+        if samples.dtype == torch.uint8:
+            from torchvision.utils import save_image  # takes a second to import
+
+            save_image(samples.float() / 255, self._file(step).with_suffix(".png"), nrow=8)
+
+    def __delitem__(self, step: int) -> None:
+        self._file(step).unlink()
+        self._file(step).with_suffix(".png").unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(int(file.stem) for file in self.folder.glob("*.npz") if file.stem.isdigit()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def cut(self, step: int) -> None:
+        """Remove what was made after ``step``, by a process that ended before it saved."""
+        for later in [made for made in self if made > step]:
+            del self[later]
 
 
 @contextmanager
@@ -46,10 +184,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def rewrite_log(folder: Path, rows: list[dict[str, float]]) -> None:
     """Make the log hold ``rows`` and no more: those up to the checkpoint that a run goes on from."""
-    beside = folder / f"{LOG}.part"
-    with _named(folder / LOG):
+    with written_beside(folder / LOG) as beside:
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        os.replace(beside, folder / LOG)
 
 
 def append_log(folder: Path, row: dict[str, float]) -> None:
@@ -59,53 +195,18 @@ def append_log(folder: Path, row: dict[str, float]) -> None:
 
 
 @contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, which takes the place of ``path`` when all is written."""
+    beside = path.with_name(f"{path.name}.part")
+    with _named(path):
+        yield beside
+        os.replace(beside, path)
+
+
+@contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Name the file in errors of writing, which come without it (the disk is full)."""
     try:
         yield
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; what was saved before stays", str(path)) from error
-
-
-class Signals:
-    """What a run was asked by signals: nothing (0), or to stop (the number of the signal)."""
-
-    asked = 0
-
-
-@contextmanager
-def signals(terminable: bool) -> Iterator[Signals]:
-    """Turn Ctrl-C (SIGINT) and SIGTERM into requests that the loop meets between two steps, where the state is whole.
-
-    A second Ctrl-C stops at once; a second SIGTERM changes nothing, since schedulers like to repeat it.
-
-    Args:
-        terminable: whether SIGTERM is a request too; if not, it ends the process as ever.
-    """
-    found = Signals()
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
-        yield found
-        return
-
-    def receive(number: int, frame: object) -> None:
-        if found.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt("stopped within a step; the last checkpoint stays")
-        found.asked = found.asked or number
-
-    numbers = [signal.SIGINT, signal.SIGTERM] if terminable else [signal.SIGINT]
-    previous = {number: signal.signal(number, receive) for number in numbers}
-    try:
-        yield found
-    finally:
-        for number, handler in previous.items():  # None: one that was not set by Python, and cannot be restored
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def stop(asked: int, step: int, saved: Path | None) -> NoReturn:
-    """End a run that was asked to stop: by KeyboardInterrupt, or after SIGTERM by an exit with status 0."""
-    message = f"stopped after step {step}" + ("" if saved is None else f"; saved in {saved}")
-    if asked == signal.SIGTERM:
-        if parallel.rank() == 0:
-            print(message, flush=True)
-        raise SystemExit(0)
-    raise KeyboardInterrupt(message)

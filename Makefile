@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/stamp
+# Processes of the tests: one for each core, at most 8, or as many as given (`make test WORKERS=1`). Each has one thread.
+# All tests of a file stay in one process: notebooks are one after the other, and what a file prepares is made once.
+WORKERS ?= logical
+PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
+test: export OMP_NUM_THREADS := 1
 
 .PHONY: help book test lab execute seeds gpu clean
 .DEFAULT_GOAL := help
@@ -22,9 +27,10 @@ book: $(STAMP)  ## build the HTML book from the stored outputs
 
 test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/jupyter-book build . -W --keep-going --all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --cov=gan_course --cov-report=term:skip-covered --cov-fail-under=95
-	OMP_NUM_THREADS=1 GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
+	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder tests --cov=gan_course --cov-report=term:skip-covered --cov-fail-under=95
+	GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
 	@echo "All tests passed."
 
 lab: $(STAMP)  ## open JupyterLab in the folder of chapters

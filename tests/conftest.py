@@ -1,4 +1,7 @@
-"""Shared by all tests: one thread, no display, and no data but what is embedded unless a test asks for it."""
+"""Shared by all tests: one thread, no display, and no data but what is embedded unless a test asks for it.
+
+Tests marked ``data(NAME)`` need the folder or file NAME of GAN_COURSE_DATA; no other test sees that variable.
+"""
 
 import os
 import sys
@@ -12,6 +15,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for `import tools.…`
 os.environ["TQDM_DISABLE"] = "1"
+# Files that take longest, first: processes that share them then end at about the same time (`--durations=0` tells).
+LONGEST = ()
 matplotlib.use("Agg")
 torch.set_num_threads(1)
 
@@ -24,10 +29,23 @@ def root() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests draw or download does not go to the user's cache."""
+    """What tests draw or download does not go to the user's cache; the processes of pytest-xdist share one."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all processes
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GAN_COURSE_CACHE", str(folder / "cache"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def data_at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = [mark.args[0] for mark in request.node.iter_markers("data")]
+    for name in needed:
+        if not Path(os.environ.get("GAN_COURSE_DATA") or "nowhere", name).exists():
+            pytest.skip(f"no {name} in GAN_COURSE_DATA")
+    if not needed:
+        monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +54,8 @@ def seeded() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem.removeprefix("test_"), len(rank)))
     if torch.cuda.is_available():
         return
     for item in items:

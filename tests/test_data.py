@@ -434,10 +434,7 @@ def test_names_of_domains_are_refused_with_a_hint():
         data.load("cifar10", split="unlabeled")
 
 
-REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere") / "cifar10-jpeg"
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="no cifar10-jpeg in GAN_COURSE_DATA")
+@pytest.mark.data("cifar10-jpeg")
 def test_real_jpegs_have_the_colours_of_cifar10():
     """The means and deviations of CIFAR-10 are well known: 125.3, 123.0, 113.9 and 63.0, 62.1, 66.7 of 255."""
     ds = data.load("cifar10-jpeg")

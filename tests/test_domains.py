@@ -248,10 +248,7 @@ def test_what_is_wrong_with_a_folder_is_said(pairs, apart):
         data.load_domains(pairs / "one")
 
 
-REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere") / "facades"
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="no facades in GAN_COURSE_DATA")
+@pytest.mark.data("facades")
 def test_real_facades_have_photos_on_the_left_and_labels_on_the_right():
     train, test = (data.load_domains("facades", split=split, paired=True, size=64) for split in ("train", "test"))
     assert (len(train), len(test)) == (400, 106) and data.load_domains("facades", limit=2).shape == (2, 3, 256, 256)
@@ -262,7 +259,7 @@ def test_real_facades_have_photos_on_the_left_and_labels_on_the_right():
         red, _, blue = d.b.x.float().mean((0, 2, 3))
         assert blue > 150 > 80 > red
     assert torch.equal(data.load_domains("from-facades", paired=True, size=64).a.x, train.b.x)
-    assert downloads.fault("facades", REAL) is None
+    assert downloads.fault("facades", Path(os.environ["GAN_COURSE_DATA"], "facades")) is None
 
 
 def test_images_that_a_task_cannot_take_are_refused():

@@ -437,10 +437,7 @@ def test_published_names_and_mirrors_fit_torchvision():
         assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in source.mirrors)
 
 
-@pytest.mark.skipif(
-    not (Path(os.environ.get("GAN_COURSE_DATA", "")) / "MNIST" / "raw").is_dir(),
-    reason="no MNIST in GAN_COURSE_DATA",
-)
+@pytest.mark.data("MNIST/raw")
 def test_real_mnist_equals_torchvisions_reading():
     ds = data.load("mnist", split="test")
     published = datasets.MNIST(os.environ["GAN_COURSE_DATA"], train=False)
@@ -801,14 +798,9 @@ def test_published_archives_fit_torchvision():
             assert name in translation.SETS and (source.folder, source.images) == (name, dict(source.images))
 
 
-REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere")
-
-
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.data(downloads.ARCHIVES[x].folder)) for x in FILES])
 def test_real_sets_of_the_data_root_are_whole(name):
-    if not (REAL / downloads.ARCHIVES[name].folder).is_dir():
-        pytest.skip(f"no {downloads.ARCHIVES[name].folder} in GAN_COURSE_DATA")
-    assert downloads.fault(name, REAL / downloads.ARCHIVES[name].folder) is None
+    assert downloads.fault(name, Path(os.environ["GAN_COURSE_DATA"], downloads.ARCHIVES[name].folder)) is None
 
 
 # --- what is made once and kept -------------------------------------------------------------------

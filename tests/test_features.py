@@ -18,9 +18,8 @@ from gan_course.errors import DataError
 from gan_course.metrics import JUDGES, Judge, judge, judges
 
 ROOT = Path(__file__).resolve().parent.parent
-MNIST_AT_HAND = (Path(os.environ.get("GAN_COURSE_DATA", "")) / "MNIST" / "raw").is_dir()
-needs_mnist = pytest.mark.skipif(not MNIST_AT_HAND, reason="no MNIST in GAN_COURSE_DATA")
-KEYS = [pytest.param(key, marks=needs_mnist if key[0] == "mnist" else (), id=f"{key[0]}-{key[1]}") for key in JUDGES]
+on_mnist = pytest.mark.data("MNIST/raw")
+KEYS = [pytest.param(key, marks=on_mnist if key[0] == "mnist" else (), id=f"{key[0]}-{key[1]}") for key in JUDGES]
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:

@@ -226,21 +226,17 @@ def test_as_a_command(source, tmp_path, root):
     assert shown.returncode == 0 and "cifar10_jpeg_train.npz" in shown.stdout and "--only" in shown.stdout
 
 
-REAL = Path(os.environ.get("GAN_COURSE_DATA") or "nowhere")
-
-
-@pytest.mark.skipif(
-    not (REAL / "cifar10_jpeg_test.npz").is_file(), reason="no cifar10_jpeg_test.npz in GAN_COURSE_DATA"
-)
+@pytest.mark.data("cifar10_jpeg_test.npz")
 def test_the_real_archive_of_test_images():
-    jpeg, offsets, labels, classes = unpack.read_npz(REAL / "cifar10_jpeg_test.npz", 10_000)
+    archive = Path(os.environ["GAN_COURSE_DATA"], "cifar10_jpeg_test.npz")
+    jpeg, offsets, labels, classes = unpack.read_npz(archive, 10_000)
     assert np.bincount(labels).tolist() == [1000] * 10 and (classes[0], classes[9]) == ("airplane", "truck")
     with Image.open(io.BytesIO(jpeg[offsets[7] : offsets[8]])) as image:
         assert image.size == (32, 32) and image.mode == "RGB"
 
 
-@pytest.mark.skipif(not (REAL / "facades.zip").is_file(), reason="no facades.zip in GAN_COURSE_DATA")
+@pytest.mark.data("facades.zip")
 def test_the_real_facades(tmp_path):
-    assert run(REAL, tmp_path, "--only", "facades") == 0
+    assert run(Path(os.environ["GAN_COURSE_DATA"]), tmp_path, "--only", "facades") == 0
     counts = {part.name: len(list(part.iterdir())) for part in (tmp_path / "facades").iterdir()}
     assert counts == {"train": 400, "val": 100, "test": 106}

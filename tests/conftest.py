@@ -4,9 +4,11 @@ Tests marked ``data(NAME)`` need the folder or file NAME of GAN_COURSE_DATA; no 
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -36,6 +38,25 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAN_COURSE_CACHE", str(folder / "cache"))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright; the test is skipped where one of them is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = [
+        "--no-sandbox",  # the tests may run as root
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+        "--disable-features=OptimizationHints,MediaRouter,Translate",
+    ]  # fmt: skip
+    installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_api.sync_playwright() as playwright:
+        program = installed or playwright.chromium.executable_path  # what `playwright install chromium` brings
+        if not Path(program).is_file():
+            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True)

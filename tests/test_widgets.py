@@ -1,16 +1,16 @@
-"""The scrubber works without a kernel: all it needs is in its state. Its pictures are what went in."""
+"""The scrubber is one piece of HTML that works by itself; an explorer works with a kernel, its picture without."""
 
 import base64
+import html
 import io
 import json
 import re
+from collections.abc import Callable, Iterator
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from ipywidgets.embed import dependency_state
 from PIL import Image
 
 from gan_course.notebook import plot, widgets
@@ -21,78 +21,65 @@ def read(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-FRAMES = [widgets.png_of_images(torch.full((1, 1, 4, 4), v)) for v in (-1.0, 0.0, 1.0)]
-LABELS = ["step 0", 'step "50" <b>', "step 100"]
+def uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-@pytest.fixture
-def box() -> ipywidgets.VBox:
-    return widgets.scrubber(FRAMES, LABELS, alt="Samples & noise", width=200, interval=250)
+SHADES = [widgets.png_of_images(torch.full((1, 1, 4, 8), i / 6 - 1), scale=8) for i in range(12)]
+FRAMES, LABELS = SHADES[:3], ["step 0", 'step "50" </script><b>', "step 100"]
+GAMES = {
+    loss: {penalty: SHADES[i + j : i + j + 3] for j, penalty in zip((0, 3), ("none", "R1"), strict=True)}
+    for i, loss in zip((0, 6), ("saturating", "hinge"), strict=True)
+}
 
 
-def test_scrubber_has_one_page_per_frame(box):
-    controls, stack = box.children
-    play, slider = controls.children
-    assert isinstance(play, ipywidgets.Play) and isinstance(slider, ipywidgets.IntSlider)
-    for widget in (play, slider):
-        assert (widget.min, widget.max, widget.value) == (0, 2, 0)
-    assert play.interval == 250 and stack.selected_index == 0
-    shown = [page.value.split("<br>")[0] for page in stack.children]
-    assert shown == ["step 0", "step &quot;50&quot; &lt;b&gt;", "step 100"]
+def scrubber(**changes) -> str:
+    settings = {"frames": FRAMES, "labels": LABELS, "alt": "Samples & noise", "width": 200} | changes
+    return widgets.scrubber(**settings)._repr_html_()
 
 
-def test_scrubber_pictures_and_their_descriptions(box):
-    for page, frame, text in zip(
-        box.children[1].children,
-        FRAMES,
-        ["step 0", "step &quot;50&quot; &lt;b&gt;", "step 100"],
-        strict=True,
-    ):
-        tag = page.value
-        assert f'alt="Samples &amp; noise: {text}"' in tag
-        assert "width: 200px; max-width: 100%" in tag
-        assert base64.b64decode(re.search(r'src="data:image/png;base64,([^"]*)"', tag)[1]) == frame
+def data(markup: str) -> dict:
+    """What the script of a scrubber is given."""
+    return json.loads(re.search(r"= (\{.*\});", markup)[1])
 
 
-def test_scrubber_is_linked_in_the_browser(box):
-    """What a page without a kernel gets holds the links play -> slider -> stack."""
-    controls, stack = box.children
-    play, slider = controls.children
-    models = dependency_state([box], drop_defaults=False).values()
-    links = [(m["state"]["source"], m["state"]["target"]) for m in models if m["model_name"] == "LinkModel"]
-
-    def end(widget: ipywidgets.Widget, name: str) -> list[str]:
-        return [f"IPY_MODEL_{widget.model_id}", name]
-
-    assert (end(play, "value"), end(slider, "value")) in links
-    assert (end(slider, "value"), end(stack, "selected_index")) in links
+def test_without_scripts_it_is_its_last_frame_described():
+    markup = scrubber(labels=["step 0", "step 50", "step <100>"])
+    bare = re.sub(r"<(script|style)>.*?</\1>", "", markup, flags=re.S)
+    assert re.findall(r"<(\w+)", bare) == ["div", "div", "small", "p", "img"]  # no dead controls
+    assert "<p>step &lt;100&gt;</p>" in bare
+    assert f'src="{uri(FRAMES[2])}" alt="Samples &amp; noise: step &lt;100&gt;" width="200" height="100"' in bare
 
 
-def test_menus_share_one_slider():
-    frames = {loss: {penalty: FRAMES for penalty in ("none", "R1", "GP")} for loss in ("saturating", "hinge")}
-    box = widgets.scrubber(frames, LABELS, alt="Game", width=200, choices=["loss", "penalty"])
-    loss, penalty, controls, outer = box.children
-    assert (loss.description, loss.options) == ("loss", ("saturating", "hinge"))
-    assert (penalty.description, penalty.options) == ("penalty", ("none", "R1", "GP"))
-    assert [len(middle.children) for middle in outer.children] == [3, 3]
-    text = outer.children[1].children[2].children[0].value
-    assert 'alt="Game: hinge, GP, step 0"' in text
-    models = dependency_state([box], drop_defaults=False).values()
-    links = [m["state"]["source"] for m in models if m["model_name"] == "LinkModel"]
-    slider = controls.children[1]
-    assert links.count([f"IPY_MODEL_{loss.model_id}", "index"]) == 1
-    assert links.count([f"IPY_MODEL_{penalty.model_id}", "index"]) == 2
-    assert links.count([f"IPY_MODEL_{slider.model_id}", "value"]) == 6
+def test_it_asks_for_nothing_and_closes_what_it_opens():
+    markup = scrubber()
+    assert re.findall(r"(?:https?:)?//\w|@import|<link|\bimport\b", re.sub(r"//  ?\w|base64,[^\"]*", "", markup)) == []
+    for tag in ("div", "script", "style"):
+        assert len(re.findall(rf"<{tag}\b", markup)) == markup.count(f"</{tag}>") > 0
 
 
-def test_pages_add_little_to_their_pictures(box):
-    """Forty frames must fit into a notebook of 1.5 MB."""
+def test_it_is_the_same_at_each_execution_and_names_differ():
+    assert scrubber() == scrubber()
+    names = {data(markup)["name"] for markup in (scrubber(), scrubber(alt="Noise"), scrubber(frames=SHADES[1:4]))}
+    assert len(names) == 3
 
-    def size(count: int) -> int:
-        box = widgets.scrubber([b"png"] * count, ["step"] * count, alt="Samples", width=200)
-        return len(json.dumps(dependency_state([box], drop_defaults=False)))
 
-    assert (size(21) - size(1)) / 20 < 900  # bytes for each
+def test_equal_pictures_are_stored_once():
+    markup = scrubber(frames={"a": [SHADES[0], *FRAMES[1:]], "b": [SHADES[0], SHADES[5], FRAMES[2]]}, choices=["run"])
+    assert data(markup)["order"] == [0, 1, 2, 0, 3, 2]
+    for picture in (*FRAMES, SHADES[5]):
+        assert markup.count(uri(picture)) == 1
+
+
+def test_it_is_little_more_than_its_pictures():
+    pictures = [bytes(f"\x89PNG {i:09}", "latin-1") * 500 for i in range(40)]
+    size = len(scrubber(frames=pictures, labels=[f"step {100 * i}" for i in range(40)]))
+    assert size < 40 * len(uri(pictures[0])) + 6_000
+
+
+def test_the_tallest_picture_reserves_the_height():
+    tall = widgets.png_of_images(torch.zeros(1, 1, 6, 4))
+    assert 'width="200" height="300"' in scrubber(frames=[tall, *FRAMES[1:]])
 
 
 @pytest.mark.parametrize(
@@ -105,6 +92,7 @@ def test_pages_add_little_to_their_pictures(box):
         ({"a": {"x": FRAMES}, "b": {"y": FRAMES}}, ["loss", "penalty"], "same choices everywhere"),
         ({"a": {"x": FRAMES}, "b": FRAMES}, ["loss", "penalty"], "same choices everywhere"),
         ({"a": FRAMES, "b": {"x": FRAMES}}, ["loss"], "equally many"),
+        ([*FRAMES[:2], b"GIF89a"], [], "bytes of PNG files, got b'GIF89a'"),
     ],
 )
 def test_menus_refuse(frames, choices, message):
@@ -116,6 +104,239 @@ def test_menus_refuse(frames, choices, message):
 def test_scrubber_refuses(frames, labels):
     with pytest.raises(ValueError, match=f"at least one; got {len(frames)} and {len(labels)}$"):
         widgets.scrubber(frames, labels, alt="nothing", width=100)
+
+
+# In a real browser, from a file.
+
+
+@pytest.fixture
+def show(browser, tmp_path) -> Iterator[Callable]:
+    """Open a page with the given body, from a file; at the end, complain about errors and requests."""
+    contexts, complaints = [], []
+
+    def open_page(body: str, clock: bool = False, **settings):
+        path = tmp_path / f"page{len(contexts)}.html"
+        path.write_text(f"<!doctype html><html lang=en><title>x</title><body>{body}</body>", encoding="utf-8")
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        if clock:  # time passes only by page.clock.run_for
+            page.clock.install(time="2020-01-01")
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("request", lambda request: complaints.append(request.url) if "http" in request.url[:5] else None)
+        page.goto(path.as_uri())
+        if clock:
+            page.clock.pause_at("2020-01-02")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def shown(place) -> tuple[bytes, str, str]:
+    """The picture that is seen, its description and the label above it."""
+    picture = place.locator("img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    png = base64.b64decode(picture.get_attribute("src").partition(",")[2])
+    return png, picture.get_attribute("alt"), place.locator("p").inner_text()
+
+
+def test_slider_by_keyboard(show):
+    page = show(scrubber())
+    assert shown(page) == (FRAMES[2], f"Samples & noise: {LABELS[2]}", LABELS[2])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Play"
+    page.keyboard.press("Tab")
+    slider = page.get_by_role("slider", name="Frame")
+    assert slider.evaluate("e => document.activeElement === e && getComputedStyle(e).outlineStyle") == "solid"
+    for key, place in (("ArrowLeft", 1), ("Home", 0), ("ArrowLeft", 0), ("ArrowRight", 1), ("End", 2)):
+        page.keyboard.press(key)
+        assert shown(page) == (FRAMES[place], f"Samples & noise: {LABELS[place]}", LABELS[place])
+        assert slider.get_attribute("aria-valuetext") == LABELS[place]
+
+
+def test_it_plays_from_the_start_and_stops_at_the_end(show):
+    page = show(scrubber(interval=150), clock=True)
+    page.get_by_role("button", name="Play").press("Space")
+    for label in LABELS:
+        assert shown(page)[2] == label
+        page.clock.run_for(150)
+    assert page.get_by_role("button").inner_text() == "Play"
+    page.clock.run_for(1_000)
+    assert shown(page)[2] == LABELS[2]
+
+
+def test_it_pauses_and_goes_on(show):
+    page = show(scrubber(interval=150), clock=True)
+    page.get_by_role("button").click()
+    page.clock.run_for(200)
+    page.get_by_role("button", name="Pause").click()
+    page.clock.run_for(1_000)
+    assert shown(page)[2] == LABELS[1]
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("slider").press("ArrowLeft")  # pauses as well
+    page.clock.run_for(1_000)
+    assert shown(page)[2] == LABELS[0] and page.get_by_role("button").inner_text() == "Play"
+
+
+def test_reduced_motion_is_respected(show):
+    """Nothing plays by itself, and what is asked to play does so slowly."""
+    page = show(scrubber(interval=150), clock=True, reduced_motion="reduce")
+    page.clock.run_for(5_000)
+    assert shown(page)[2] == LABELS[2]
+    page.get_by_role("button", name="Play").click()
+    page.clock.run_for(950)
+    assert shown(page)[2] == LABELS[0]
+    page.clock.run_for(100)
+    assert shown(page)[2] == LABELS[1]
+
+
+def test_menus_choose_and_keep_the_place(show):
+    page = show(scrubber(frames=GAMES, choices=["loss", "penalty"]))
+    loss, penalty = page.get_by_role("combobox", name="loss"), page.get_by_role("combobox", name="penalty")
+    assert loss.locator("option").all_inner_texts() == ["saturating", "hinge"]
+    assert shown(page)[:2] == (SHADES[2], f"Samples & noise: saturating, none, {LABELS[2]}")
+    page.get_by_role("slider").press("Home")
+    loss.select_option("hinge")
+    assert shown(page)[:2] == (SHADES[6], f"Samples & noise: hinge, none, {LABELS[0]}")
+    penalty.focus()
+    page.keyboard.press("ArrowDown")
+    assert shown(page)[:2] == (SHADES[9], f"Samples & noise: hinge, R1, {LABELS[0]}")
+    page.get_by_role("slider").press("End")
+    loss.select_option("saturating")
+    assert shown(page)[:2] == (SHADES[5], f"Samples & noise: saturating, R1, {LABELS[2]}")
+
+
+def test_one_frame_has_menus_alone(show):
+    page = show(scrubber(frames={"a": SHADES[:1], "b": SHADES[1:2]}, labels=["end"], choices=["run"]))
+    assert page.locator("button, input").count() == 0
+    page.get_by_role("combobox", name="run").select_option("b")
+    assert shown(page) == (SHADES[1], "Samples & noise: b, end", "end")
+
+
+@pytest.mark.parametrize("placed", ["parsed", "inserted"])
+def test_widgets_on_a_page_are_independent(show, placed):
+    """The same one twice as well; and where a frontend runs the scripts later and not in their places."""
+    bodies = [scrubber(), scrubber(frames=SHADES[4:7]), scrubber()]
+    if placed == "parsed":
+        page = show("".join(bodies))
+    else:
+        page = show("")
+        page.evaluate(
+            """bodies => bodies.forEach(body => {
+                const output = document.body.appendChild(document.createElement("div"));
+                output.innerHTML = body;  // which runs no scripts
+                const script = document.createElement("script");
+                script.textContent = output.querySelector("script").textContent;
+                document.head.append(script);
+            })""",
+            bodies,
+        )
+    first, second, third = page.locator(".gan-widget").all()
+    assert page.locator("[id]").count() == 0
+    third.get_by_role("slider").press("Home")
+    second.get_by_role("slider").press("ArrowLeft")
+    assert [shown(widget)[0] for widget in (first, second, third)] == [SHADES[2], SHADES[5], SHADES[0]]
+
+
+def test_it_leaves_no_globals(show):
+    page = show(scrubber())
+    blank = show("")
+    names = "Object.getOwnPropertyNames(window)"
+    assert sorted(page.evaluate(names)) == sorted(blank.evaluate(names))
+
+
+def test_it_works_in_the_frame_of_an_output(show):
+    """As in Colab: a document of its own, sandboxed, which grows with what it holds."""
+    sandbox = "allow-scripts"
+    page = show(f'<iframe sandbox="{sandbox}" width="600" srcdoc="{html.escape(scrubber())}"></iframe>')
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("slider").press("Home")
+    assert shown(frame) == (FRAMES[0], f"Samples & noise: {LABELS[0]}", LABELS[0])
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_jumps_and_nothing_is_wider_than_the_page(show, width):
+    wide = scrubber(frames=GAMES, choices=["loss of both players", "penalty of the critic"], width=640)
+    page = show(f"{wide}<p id=after>text</p>{wide}", viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    image = page.locator("img").first.bounding_box()
+    assert image["width"] == min(640, width - 16) and abs(image["height"] - image["width"] / 2) < 1
+    moved = (
+        "new Promise(done => new PerformanceObserver(list => done(list.getEntries().length))"
+        ".observe({type: 'layout-shift', buffered: true}) || setTimeout(() => done(0), 300))"
+    )
+    assert page.evaluate(moved) == 0
+    before = page.locator("#after").bounding_box()
+    page.get_by_role("slider").first.press("Home")
+    shown(page.locator(".gan-widget").first)
+    assert page.locator("#after").bounding_box() == before
+
+
+def test_it_takes_its_colours_from_the_page(show):
+    page = show(f'<div style="background: #14181e; color: #ced6dd">{scrubber(frames=GAMES, choices=["a", "b"])}</div>')
+    for element in page.locator(".gan-widget, .gan-widget p, .gan-widget button, .gan-widget select").all():
+        style = element.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+        assert style == ["rgb(206, 214, 221)", "rgba(0, 0, 0, 0)"]
+
+
+# The explorer.
+
+
+def line(slope=0.5, color="red"):
+    figure, ax = plt.subplots(figsize=(2, 1))
+    ax.plot([0, 1], [0, slope], color=color)
+    ax.set(ylim=(0, 1))
+    return figure
+
+
+def explorer(**changes) -> widgets.Explorer:
+    settings = {"slope": (0.0, 1.0, 0.25), "color": ["blue", "red"]} | changes
+    return widgets.explore(line, alt="A line & its slope", width=300, **settings)
+
+
+def picture(markup: str) -> bytes:
+    return base64.b64decode(re.search(r'src="data:image/png;base64,([^"]*)"', markup)[1])
+
+
+def test_explorer_draws_for_each_value():
+    slope, color, image = explorer().panel.children
+    assert (slope.min, slope.max, slope.step, slope.value, slope.description) == (0, 1, 0.25, 0.5, "slope")
+    assert (color.options, color.value, color.description) == (("blue", "red"), "red", "color")
+    for change, expected in (({}, line()), ({slope: 1.0}, line(1.0)), ({color: "blue"}, line(1.0, "blue"))):
+        for control, value in change.items():
+            control.value = value
+        assert picture(image.value) == widgets.png_of_figure(expected)
+    assert 'alt="A line &amp; its slope: slope 1.0, color blue" width="300" height="150"' in image.value
+    assert plt.get_fignums() == []
+
+
+def test_explorer_without_a_kernel_is_a_picture_and_a_sentence():
+    found = explorer()
+    bundle = found._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == found.panel.model_id
+    still = bundle["text/html"]
+    assert picture(still) == widgets.png_of_figure(line()) and "<script" not in still
+    assert "Drawn for slope 0.5, color red. Open this page in Colab or JupyterLab" in still
+    assert explorer()._repr_mimebundle_()["text/html"] == still
+    assert found.panel.model_id not in bundle["text/plain"] + still
+
+
+@pytest.mark.parametrize("wrong", [{"slope": 3}, {"slope": ()}, {"slope": ("a", "b")}, {"color": "red"}])
+def test_explorer_refuses_other_ranges(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"^{name} must be \(low, high\)"):
+        explorer(**wrong)
+
+
+def test_explorer_refuses_what_draw_does_not_take():
+    with pytest.raises(ValueError, match="intercept is not an argument of draw, which takes slope, color"):
+        explorer(intercept=(0, 1))
+
+
+# The pictures.
 
 
 def test_png_of_colour_images_is_exact():

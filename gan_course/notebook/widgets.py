@@ -1,14 +1,20 @@
-"""Widgets that move in the built book, where no kernel runs: everything they show is computed beforehand."""
+"""Pictures that move. A scrubber holds all its pictures and needs no kernel; an explorer asks the kernel for each."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
+import inspect
 import io
-from collections.abc import Mapping, Sequence
+import json
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import matplotlib.pyplot as plt
+from IPython.display import HTML
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -17,6 +23,75 @@ from gan_course.notebook.plot import image_grid
 
 #: The frames of one animation, or a dict from a name to the frames (or again such a dict) of that choice.
 Frames = Sequence[bytes] | Mapping[str, "Frames"]
+
+# Colours come from the page around (any theme, light or dark); blue has a contrast above 3 on white and on black.
+STYLE = """<style>
+.gan-widget .controls { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .8rem; }
+.gan-widget button, .gan-widget select { font: inherit; color: inherit; background: transparent; min-height: 2rem;
+  border: 1px solid #808080; border-radius: 4px; padding: .1rem .6rem; max-width: 100%; }
+.gan-widget option { color: black; background: white; }
+.gan-widget button { min-width: 5rem; cursor: pointer; }
+.gan-widget input { flex: 1 1 8rem; min-width: 0; max-width: 22rem; height: 2rem; margin: 0; accent-color: #3584e4; }
+.gan-widget :focus-visible { outline: 3px solid #3584e4; outline-offset: 2px; }
+.gan-widget p { margin: .4rem 0; }
+.gan-widget img { display: block; max-width: 100%; height: auto; object-fit: contain; object-position: left top; }
+@media print { .gan-widget .controls { display: none; } }
+</style>"""
+
+# Builds the controls, so that a page that runs no scripts (GitHub, an untrusted notebook) has no dead ones. It stands
+# before the picture: the controls are there when the picture is laid out, and nothing moves afterwards.
+SCRIPT = """<script>
+(() => {
+  const { name, alt, labels, menus, frames, order, interval } = DATA;
+  const root = document.currentScript?.closest(".gan-widget") ||  // some frontends run scripts from elsewhere
+    document.querySelector(`.gan-widget[data-name="${name}"]:not([data-ready])`);
+  root.dataset.ready = "";
+  const controls = root.querySelector(".controls");
+  controls.dataset.lmSuppressShortcuts = "true";  // JupyterLab would take the arrow keys
+  controls.replaceChildren();
+  const add = (parent, tag, properties) => parent.appendChild(Object.assign(document.createElement(tag), properties));
+
+  const selects = menus.map(([title, options]) => {
+    const select = add(add(controls, "label", { textContent: title + " " }), "select", { onchange: show });
+    options.forEach(option => select.add(new Option(option)));
+    return select;
+  });
+  const last = labels.length - 1;
+  let slider = { value: last }, timer;
+  if (last) {
+    const button = add(controls, "button", { type: "button", textContent: "Play" });
+    slider = add(controls, "input", { type: "range", max: last, value: last, ariaLabel: "Frame" });
+    slider.ariaValueText = labels[last];
+    const stop = () => {
+      timer = clearInterval(timer);
+      button.textContent = "Play";
+    };
+    const go = place => {
+      slider.value = place;
+      show();
+      if (place === last) stop();
+    };
+    slider.oninput = () => { stop(); show(); };
+    button.onclick = () => {
+      if (timer) return stop();
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      timer = setInterval(() => go(+slider.value + 1), calm ? Math.max(interval, 1000) : interval);
+      button.textContent = "Pause";
+      if (+slider.value === last) go(0);
+    };
+  }
+
+  function show() {
+    const picture = root.querySelector("img");
+    frames[order[last]] ||= picture.src;  // the first one shown stands only there
+    const group = selects.reduce((place, select) => place * select.length + select.selectedIndex, 0);
+    picture.src = frames[order[group * labels.length + +slider.value]];
+    const label = labels[slider.value];
+    picture.alt = `${alt}: ${[...selects.map(select => select.value), label].join(", ")}`;
+    slider.ariaValueText = root.querySelector("p").textContent = label;
+  }
+})();
+</script>"""
 
 
 def scrubber(
@@ -27,68 +102,137 @@ def scrubber(
     width: int,
     interval: int = 400,
     choices: Sequence[str] = (),
-) -> ipywidgets.VBox:
-    """Return a slider with a play button that leafs through images, linked in the browser alone.
+) -> HTML:
+    """Return a slider with a play button that leafs through images: one piece of HTML that holds all it needs.
 
-    With a dict of frames there is a menu above the slider: the same place of the slider can be compared for different
+    It works in Colab, in JupyterLab and on the pages of the book, without a kernel and without any other script. It
+    opens on its last frame. Where scripts do not run (GitHub, a notebook that is not trusted) that frame is shown. With
+    a dict of frames there is a menu above the slider: the same place of the slider can be compared for different
     choices.
 
     Args:
         frames: PNG images; see :func:`png_of_images` and :func:`png_of_figure`. Or a dict from a choice's name to
             its images; or, for two menus, a dict of such dicts, all with the same names.
         labels: what to write above each frame, for example its step.
-        alt: description of the animation for those who cannot see it; part of each label.
+        alt: description of the animation for those who cannot see it; part of each frame's alternative text.
         width: width on the page in pixels; it shrinks on narrow screens.
-        interval: milliseconds per frame when playing.
+        interval: milliseconds per frame when playing (at least 1,000 where the system asks for reduced motion).
         choices: what each menu chooses, the outermost first, for example ``["loss", "penalty"]``.
     """
-    last = len(labels) - 1
-    play = ipywidgets.Play(min=0, max=max(last, 0), interval=interval, value=0)
-    slider = ipywidgets.IntSlider(min=0, max=max(last, 0), value=0, readout=False, description="frame")
-    slider.layout.width = "min(100%, 24rem)"
-    ipywidgets.jslink((play, "value"), (slider, "value"))
-
-    names, inner = [], frames
+    menus, inner = [], frames
     while isinstance(inner, Mapping):
         if not inner:
             raise ValueError("frames must not hold an empty dict: there is nothing to choose")
-        names.append(list(inner))
-        inner = inner[names[-1][0]]
-    if len(names) != len(choices):
-        raise ValueError(f"choices must name each of the {len(names)} levels of frames, got {list(choices)}")
-    menus = [
-        ipywidgets.Dropdown(options=options, index=0, description=choice)
-        for choice, options in zip(choices, names, strict=True)
-    ]
+        menus.append(list(inner))
+        inner = inner[menus[-1][0]]
+    if len(menus) != len(choices):
+        raise ValueError(f"choices must name each of the {len(menus)} levels of frames, got {list(choices)}")
 
-    # One layout and style for all pages: each has dozens of fields, and all of them would be stored with the notebook.
-    shared = {"layout": ipywidgets.Layout(), "style": ipywidgets.HTML().style}
-
-    def page(frame: bytes, label: str, described: str) -> ipywidgets.HTML:
-        # HTML, because an Image widget has no alternative text (and with a tooltip it fails to render).
-        source = "data:image/png;base64," + base64.b64encode(frame).decode()
-        picture = f'<img src="{source}" alt="{html.escape(described)}" style="width: {width}px; max-width: 100%">'
-        return ipywidgets.HTML(f"{html.escape(label)}<br>{picture}", **shared)
-
-    def stack(frames: Frames, level: int, chosen: str) -> ipywidgets.Stack:
+    def flat(frames: Frames, level: int) -> list[bytes]:
         if level < len(menus):
-            if not isinstance(frames, Mapping) or list(frames) != names[level]:
-                raise ValueError(f"frames must have the same choices everywhere, expected {names[level]}")
-            control, attribute = menus[level], "index"
-            pages = [stack(frames[name], level + 1, f"{chosen}{name}, ") for name in frames]
-        else:
-            if isinstance(frames, Mapping) or len(frames) != len(labels) or not frames:
-                raise ValueError(
-                    f"frames and labels must be equally many, at least one; got {len(frames)} and {len(labels)}"
-                )
-            control, attribute = slider, "value"
-            pages = [page(frame, label, f"{alt}: {chosen}{label}") for frame, label in zip(frames, labels, strict=True)]
-        pages = ipywidgets.Stack(pages, selected_index=0)
-        ipywidgets.jslink((control, attribute), (pages, "selected_index"))
-        return pages
+            if not isinstance(frames, Mapping) or list(frames) != menus[level]:
+                raise ValueError(f"frames must have the same choices everywhere, expected {menus[level]}")
+            return [frame for name in frames for frame in flat(frames[name], level + 1)]
+        if isinstance(frames, Mapping) or len(frames) != len(labels) or not frames:
+            raise ValueError(
+                f"frames and labels must be equally many, at least one; got {len(frames)} and {len(labels)}"
+            )
+        for frame in frames:
+            if not frame.startswith(b"\x89PNG"):
+                raise ValueError(f"frames must be the bytes of PNG files, got {frame[:20]!r}")
+        return list(frames)
 
-    pages = stack(frames, 0, "")
-    return ipywidgets.VBox([*menus, ipywidgets.HBox([play, slider]), pages])
+    every = flat(frames, 0)
+    pictures = list(dict.fromkeys(every))  # equal ones are stored once
+    place = {picture: number for number, picture in enumerate(pictures)}
+    shown = every[len(labels) - 1]
+    data = {
+        "name": hashlib.sha256(repr((every, labels, alt, choices)).encode()).hexdigest()[:12],
+        "alt": alt,
+        "labels": list(labels),
+        "menus": list(zip(choices, menus, strict=True)),
+        "frames": [None if picture == shown else _uri(picture) for picture in pictures],
+        "order": [place[picture] for picture in every],
+        "interval": interval,
+    }
+    # "<" would be read as HTML in a script ("</script>", "<!--").
+    script = SCRIPT.replace("DATA", json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+    note = f"The last of {len(labels)} pictures: a slider moves them where scripts may run, as in Colab."
+    described = f"{alt}: {', '.join([*(names[0] for names in menus), labels[-1]])}"
+    return HTML(
+        f'<div class="gan-widget" role="group" aria-label="{html.escape(alt)}" data-name="{data["name"]}">{STYLE}'
+        f'<div class="controls"><small>{note}</small></div>{script}'
+        f"<p>{html.escape(labels[-1])}</p>{_image(shown, described, width, pictures)}</div>"
+    )
+
+
+class Explorer:
+    """What :func:`explore` returns: controls where a kernel runs, and a still picture for readers without one."""
+
+    def __init__(self, panel: ipywidgets.VBox, still: str) -> None:
+        self.panel, self.still = panel, still
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.panel.model_id}
+        return {
+            "application/vnd.jupyter.widget-view+json": view,
+            "text/html": self.still,
+            "text/plain": "An explorer, which needs a kernel",
+        }
+
+
+def explore(draw: Callable[..., Figure], *, alt: str, width: int, **ranges: Any) -> Explorer:
+    """Return sliders and menus that draw a figure again whenever one of them changes; this takes a kernel.
+
+    The output holds the first figure as well. ``tools/execute.py`` stores that alone, for readers without a kernel.
+
+    Args:
+        draw: takes the names of ``ranges`` and returns a figure; the defaults of its arguments are shown first.
+        alt: description of the figure for those who cannot see it; the values are added to it.
+        width: width on the page in pixels; it shrinks on narrow screens.
+        **ranges: for each argument of ``draw`` either ``(low, high)`` or ``(low, high, step)`` for a slider, or a list
+            for a menu.
+    """
+    parameters, controls = inspect.signature(draw).parameters, {}
+    for name, values in ranges.items():
+        if name not in parameters:
+            raise ValueError(f"{name} is not an argument of draw, which takes {', '.join(parameters)}")
+        control = None
+        if isinstance(values, (tuple, list)) and values:
+            control = ipywidgets.interactive.widget_from_abbrev(values, parameters[name].default)
+        if control is None:
+            raise ValueError(f"{name} must be (low, high), (low, high, step) or a list of choices, got {values!r}")
+        control.description, control.style.description_width = name.replace("_", " "), "initial"
+        controls[name] = control
+    picture = ipywidgets.HTML()
+
+    def described() -> str:
+        return ", ".join(f"{control.description} {control.value}" for control in controls.values())
+
+    def show(change: Any = None) -> None:
+        drawn = png_of_figure(draw(**{name: control.value for name, control in controls.items()}))
+        picture.value = _image(drawn, f"{alt}: {described()}", width, [drawn])
+
+    for control in controls.values():
+        control.observe(show, "value")
+    show()
+    note = f"Drawn for {described()}. Open this page in Colab or JupyterLab and run the cell to change these values."
+    still = f'<div class="gan-widget">{STYLE}{picture.value}<p><small>{html.escape(note)}</small></p></div>'
+    return Explorer(ipywidgets.VBox([*controls.values(), picture]), still)
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _image(png: bytes, alt: str, width: int, pictures: Sequence[bytes]) -> str:
+    """Return an <img> of this width that reserves the height of the tallest of the pictures."""
+    sizes = [struct.unpack(">II", picture[16:24]) for picture in pictures]  # as a PNG begins
+    height = max(round(width * tall / wide) for wide, tall in sizes)
+    return (
+        f'<img src="{_uri(png)}" alt="{html.escape(alt)}" width="{width}" height="{height}" '
+        f'style="aspect-ratio: {width} / {height}">'
+    )
 
 
 def png_of_images(x: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:

@@ -58,6 +58,22 @@ def test_outputs_and_stamp_are_stored(book, capsys):
     assert read(path).cells[1].outputs[0].text == "quick part\n"
 
 
+def test_widgets_are_not_stored_but_what_stands_beside_them_is(book):
+    source = """from IPython.display import display
+from ipywidgets import IntSlider
+view = {"version_major": 2, "version_minor": 0, "model_id": IntSlider().model_id}
+display({"application/vnd.jupyter.widget-view+json": view, "text/html": "<b>still</b>"}, raw=True)"""
+    path = write(book, source)
+    assert execute.main([]) == 0
+    notebook = read(path)
+    assert notebook.cells[1].outputs[0].data == {"text/html": "<b>still</b>"}
+    assert "widgets" not in notebook.metadata and execute.problem(path) is None
+
+    notebook.cells[1].outputs[0].data[execute.WIDGET_VIEW] = {}
+    nbformat.write(notebook, path)
+    assert execute.problem(path) == "its outputs hold a widget, which needs a kernel"
+
+
 def executed(book: Path) -> Path:
     path = write(book, f"%pip --version # {URL}", "1 + 1")
     notebook = read(path)

@@ -1,4 +1,4 @@
-"""The committed JavaScript and fonts are what the table of tools/vendor.py says."""
+"""The committed JavaScript is what the table of tools/vendor.py says."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def copy(tmp_path: Path) -> Path:
 
 def test_changed_missing_and_unknown_files_are_found(copy: Path) -> None:
     offline = copy / vendor.OFFLINE
-    with (offline / "require.js").open("a") as file:
+    with (offline / "mathjax-tex-svg.js").open("a") as file:
         file.write("//")
-    (offline / "anywidget.js").unlink()
+    (offline / "licenses" / "mathjax.txt").unlink()
     (offline / "stray.js").touch()
     found = vendor.problems(copy)
     assert len(found) == 3
-    for name in ("require.js: sha256", "anywidget.js: missing", "stray.js: not in the table"):
+    for name in ("mathjax-tex-svg.js: sha256", "mathjax.txt: missing", "stray.js: not in the table"):
         assert any(name in line for line in found)
 
 

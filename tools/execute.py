@@ -16,6 +16,7 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import torch
@@ -25,6 +26,7 @@ from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1_500_000  # bytes
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def chapters() -> list[Path]:
@@ -53,6 +55,8 @@ def problem(path: Path) -> str | None:
         return "its code has changed since it was executed"
     if stamp["profile"] != "book":
         return f"it was executed in the profile {stamp['profile']!r}"
+    if any(WIDGET_VIEW in data for data in output_data(notebook)):
+        return "its outputs hold a widget, which needs a kernel"
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     if counts != list(range(1, len(counts) + 1)):
         return "its outputs were cleared or made by hand"
@@ -70,6 +74,7 @@ def execute(path: Path, profile: str, threads: int) -> str:
         timeout=1200,
         kernel_name="python3",
         record_timing=False,
+        store_widget_state=False,
         resources={"metadata": {"path": path.parent}},
     )
     began = time.perf_counter()
@@ -77,6 +82,9 @@ def execute(path: Path, profile: str, threads: int) -> str:
     seconds = round(time.perf_counter() - began, 1)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+    for data in output_data(notebook):
+        data.pop(WIDGET_VIEW, None)  # it needs a kernel; what stands beside it does not
+    notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata["gan_course"] = {
         "profile": profile,
@@ -96,6 +104,11 @@ def execute(path: Path, profile: str, threads: int) -> str:
     beside.write_bytes(content)
     os.replace(beside, path)
     return f"{seconds} s, {len(content):,} bytes"
+
+
+def output_data(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
+    """Return what the outputs show, each as a dict by MIME type."""
+    return [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
 def output_texts(notebook: nbformat.NotebookNode) -> list[str]:

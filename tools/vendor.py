@@ -1,6 +1,6 @@
-"""Fetch the JavaScript and the fonts that keep the book and its browser test off the network.
+"""Fetch the JavaScript that keeps the book and its browser test off the network.
 
-    python tools/vendor.py            fetch with `npm pack` and `pip download`, verify, write
+    python tools/vendor.py            fetch with `npm pack`, verify, write
     python tools/vendor.py --check    verify the committed files; needs no network
 
 Every file has its sha256 in the table below: a package that changed under its version is refused and
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +33,6 @@ class File:
 
 @dataclass(frozen=True)
 class Package:
-    client: str  # "npm" or "pip"
     name: str
     version: str
     licence: str
@@ -45,58 +43,18 @@ class Package:
 
 OFFLINE = "book/_static/offline"
 ASSETS = "tests/assets"
-OWN = {f"{OFFLINE}/widgets-config.js"}  # written here, lives beside the vendored files
 
 PACKAGES = (
     Package(
-        "npm", "mathjax", "3.2.2", "Apache-2.0", "https://github.com/mathjax/MathJax", OFFLINE, (
+        "mathjax", "3.2.2", "Apache-2.0", "https://github.com/mathjax/MathJax", OFFLINE, (
             File("package/es5/tex-svg.js", "mathjax-tex-svg.js",
                  "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"),
             File("package/LICENSE", "licenses/mathjax.txt",
                  "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"),
         ),
     ),
-    # The fonts are Font Awesome Free 5, solid, regular and brands: the icons of widgets, and of the theme beside them.
     Package(
-        "npm", "@jupyter-widgets/html-manager", "1.0.15", "BSD-3-Clause; fonts OFL-1.1; bundled parts MIT",
-        "https://github.com/jupyter-widgets/ipywidgets", OFFLINE, (
-            File("package/dist/embed-amd.js", "embed-amd.js",
-                 "ca87dff57c70ffb2658794fde0eab0e27e5f5472a1f5df7ab2b08e1039fc4b72"),
-            File("package/dist/1551f4f60c37af51121f.woff2", "1551f4f60c37af51121f.woff2",
-                 "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537"),
-            File("package/dist/7a3337626410ca2f4071.woff2", "7a3337626410ca2f4071.woff2",
-                 "e42a88444448ac3d60549cc7c1ff2c8a9cac721034c073d80a14a44e79730cca"),
-            File("package/dist/d878b0a6a1144760244f.woff2", "d878b0a6a1144760244f.woff2",
-                 "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef"),
-            File("package/dist/embed.js.LICENSE.txt", "licenses/html-manager-bundled.txt",
-                 "aed2008aae8123157c4ae564883166b1af7bab928d504a1fa7de1f67aec11268"),
-        ),
-    ),
-    # The licence of html-manager, whose own package leaves it out: both come from one repository.
-    Package(
-        "pip", "ipywidgets", "8.1.9", "BSD-3-Clause", "https://github.com/jupyter-widgets/ipywidgets",
-        OFFLINE, (
-            File("ipywidgets-8.1.9.dist-info/licenses/LICENSE", "licenses/html-manager.txt",
-                 "e5ac2be30b2bcefe330ee9e5ad7fe5b0d1156fecb3555fcaaa908a8d29f9fded"),
-        ),
-    ),
-    Package(
-        "npm", "requirejs", "2.3.8", "MIT (notice in the file's head)", "https://github.com/requirejs/requirejs",
-        OFFLINE, (
-            File("package/require.js", "require.js",
-                 "c1fc6b1d53af7522f78d664922abb32acac64ed0ecccb8f907f1e6fc7262563a"),
-        ),
-    ),
-    Package(
-        "pip", "anywidget", "0.11.0", "MIT", "https://github.com/manzt/anywidget", OFFLINE, (
-            File("anywidget/nbextension/index.js", "anywidget.js",
-                 "b257c384632cd992e1758322ccaeeb6de8af7d57c0173efd462fc93041f9f5b6"),
-            File("anywidget-0.11.0.dist-info/licenses/LICENSE", "licenses/anywidget.txt",
-                 "22c698b6e5f3878c292471980ffd352ee0fad053f9428c2281f34b5e28a6151f"),
-        ),
-    ),
-    Package(
-        "npm", "axe-core", "4.14.1", "MPL-2.0 (notice in the file's head)",
+        "axe-core", "4.14.1", "MPL-2.0 (notice in the file's head)",
         "https://github.com/dequelabs/axe-core", ASSETS, (
             File("package/axe.min.js", "axe.min.js",
                  "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"),
@@ -114,38 +72,19 @@ def digest(content: bytes) -> str:
 
 
 def download(package: Package, folder: Path) -> dict[str, bytes]:
-    """Fetch one package with its registry's client and return the wanted members by their path in it."""
-    pinned = f"{package.name}{'@' if package.client == 'npm' else '=='}{package.version}"
-    command = {
-        "npm": ["npm", "pack", pinned, "--pack-destination", str(folder), "--silent"],
-        "pip": [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            pinned,
-            "--no-deps",
-            "--only-binary=:all:",
-            "--quiet",
-            "--dest",
-            str(folder),
-        ],
-    }[package.client]
+    """Fetch one package with npm and return the wanted members by their path in it."""
+    pinned = f"{package.name}@{package.version}"
+    command = ["npm", "pack", pinned, "--pack-destination", str(folder), "--silent"]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
-        raise VendorError(f"{command[0]} is not installed: it is needed to fetch {pinned}") from None
+        raise VendorError(f"npm is not installed: it is needed to fetch {pinned}") from None
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise VendorError(f"{pinned}: {package.client} failed: {reason}")
-    archive = next(path for path in folder.iterdir() if path.suffix in {".tgz", ".whl"})
-    wanted = [file.member for file in package.files]
+        raise VendorError(f"{pinned}: npm failed: {reason}")
     try:
-        if archive.suffix == ".whl":
-            with zipfile.ZipFile(archive) as wheel:
-                return {member: wheel.read(member) for member in wanted}
-        with tarfile.open(archive) as tarball:
-            return {member: tarball.extractfile(member).read() for member in wanted}
+        with tarfile.open(next(folder.glob("*.tgz"))) as tarball:
+            return {file.member: tarball.extractfile(file.member).read() for file in package.files}
     except KeyError as error:
         raise VendorError(f"{pinned}: the package has no member {error}") from None
 
@@ -156,7 +95,7 @@ def notice(folder: str) -> str:
     for package in PACKAGES:
         if package.folder == folder:
             lines += [
-                f"{package.name} {package.version} ({package.client})",
+                f"{package.name} {package.version} (npm)",
                 f"  licence: {package.licence}",
                 f"  source:  {package.source}",
             ]
@@ -171,7 +110,7 @@ def expected_notices() -> dict[str, str]:
 def problems(root: Path = ROOT) -> list[str]:
     """What is wrong with the committed files; an empty list when all is well."""
     found = []
-    known = set(OWN) | set(expected_notices())
+    known = set(expected_notices())
     for package in PACKAGES:
         for file in package.files:
             name = f"{package.folder}/{file.target}"
@@ -189,7 +128,6 @@ def problems(root: Path = ROOT) -> list[str]:
         path = root / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             found.append(f"{name}: missing or out of date; run python tools/vendor.py")
-    found += [f"{name}: missing" for name in sorted(OWN) if not (root / name).is_file()]
     present = {path.relative_to(root).as_posix() for path in (root / OFFLINE).rglob("*") if path.is_file()}
     found += [f"{name}: not in the table of tools/vendor.py" for name in sorted(present - known)]
     return found
@@ -200,7 +138,7 @@ def fetch(root: Path = ROOT) -> list[str]:
     ready: dict[str, bytes] = {name: text.encode() for name, text in expected_notices().items()}
     wrong = []
     for package in PACKAGES:
-        print(f"{package.client:4} {package.name} {package.version}", flush=True)
+        print(package.name, package.version, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             members = download(package, Path(folder))
         for file in package.files:

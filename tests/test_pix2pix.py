@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, conv_transpose2d, l1_loss, leaky_relu
 
 from gan_course.models.pix2pix import PATCHES, PatchGAN, Pix2Pix, UNet
 from tools.experiments import translation
@@ -92,7 +92,7 @@ def test_every_skip_carries_what_the_bottleneck_does_not():
     """Cut below a size, the net passes on what that size's skip holds: wider surroundings with every size."""
     widths = []
     for level in range(4):
-        net = UNet((1, 128, 128), 2, "none", 0.0).double()
+        net = UNet((1, 128, 128), 8, "none", 0.0).double()  # some channels for the ReLUs to close
         for down in net.downs[level + 1 :]:
             nn.init.zeros_(down[0].weight)  # nothing of the input goes deeper than this
         x = torch.randn(1, 1, 128, 128, dtype=torch.float64, requires_grad=True)
@@ -111,6 +111,31 @@ def test_the_innermost_pixel_is_not_normalised_away(norm):
     for down in net.downs:
         x = down(x)
     assert x.shape[2:] == (1, 1) and x.abs().min() > 0
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "none"])
+def test_the_decoder_is_shown_no_negative_value(norm):
+    """ReLUs are leaky in the encoder only (appendix 6.1); skips and bottleneck pass through plain ones."""
+    net, shown = UNet((3, 32, 32), 4, norm, 0.5), []
+    for up in net.ups.modules():
+        if isinstance(up, nn.ConvTranspose2d):
+            up.register_forward_hook(lambda module, inputs, output: shown.append(inputs[0]))
+    leaky = []
+    net.downs[1].register_forward_hook(lambda module, inputs, output: leaky.append(inputs[0]))
+    net(torch.randn(2, 3, 32, 32))
+    assert len(shown) == 5 and all(x.min() >= 0 for x in shown)
+    assert leaky[0].min() < 0  # further down goes what the leaky one left
+
+
+def test_a_small_unet_by_hand():
+    """Two sizes, without normalisation, written out from the appendix."""
+    net, x = UNet((1, 4, 4), 2, "none", 0.0).double(), torch.randn(5, 1, 4, 4, dtype=torch.float64)
+    w = net.state_dict()
+    a = conv2d(x, w["downs.0.0.weight"], w["downs.0.0.bias"], 2, 1)
+    b = conv2d(leaky_relu(a, 0.2), w["downs.1.0.weight"], w["downs.1.0.bias"], 2, 1)
+    c = conv_transpose2d(b.relu(), w["ups.0.0.weight"], w["ups.0.0.bias"], 2, 1)
+    y = conv_transpose2d(torch.cat([c, a], 1).relu(), w["ups.1.0.weight"], w["ups.1.0.bias"], 2, 1).tanh()
+    torch.testing.assert_close(net(x), y)
 
 
 def test_weights_start_as_in_the_paper():

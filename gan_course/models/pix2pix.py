@@ -76,7 +76,7 @@ class UNet(nn.Module):
         kept = []
         for down in self.downs:
             x = down(x)
-            kept.append(x)
+            kept.append(x.relu())  # the paper's ReLUs are leaky on the way down only
         x = kept.pop()
         for i, up in enumerate(self.ups):
             x = up(x if i == 0 else torch.cat([x, kept.pop()], 1))

@@ -127,49 +127,70 @@ class MinibatchStd(nn.Module):
         return torch.cat([x, mean.view(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])], 1)
 
 
-def augment(x: Tensor, *, brightness: float = 0.5, shift: float = 0.125, cutout: float = 0.25) -> Tensor:
+def augment(
+    x: Tensor,
+    *,
+    brightness: float = 0.5,
+    saturation: float = 1.0,
+    contrast: float = 0.5,
+    shift: float = 0.125,
+    cutout: float = 0.25,
+) -> Tensor:
     r"""Change each image at random in a way that gradients pass: what the discriminator is to see in place of ``x``.
 
     Used on real **and** generated images, and in the generator's step too. Then the generator learns to match the
     distribution of the changed images, which determines the original one as long as the change can be undone on
     average; with real images alone it would learn to make changed ones. Zhao et al. (2020), section 3; Karras et
-    al. (2020), section 2. In Zhao et al. the strengths are .5, .125 and .5, and what is uncovered is 0; here it is
-    black.
+    al. (2020), section 2. These are the changes of Zhao et al. in the order of their code ("color, translation,
+    cutout"), and their strengths but for the cutout's, .5 there. What is uncovered or cut is 0 there, here black.
 
     Args:
         x: images ``(B, C, H, W)``, -1 is black.
         brightness: an offset from [-brightness, brightness] is added to an image; the result may leave [-1, 1].
-        shift: images move by up to this share of their sides, in whole pixels.
-        cutout: a square of this share of the sides, anywhere, becomes black; 0 for none.
+        saturation: each pixel's differences from its mean over channels are multiplied by a number from
+            [1 - saturation, 1 + saturation]; no change to grey images.
+        contrast: the same for the differences from the mean of the whole image.
+        shift: images move by up to this share of their sides, in whole pixels (halves rounded up).
+        cutout: a square of this share of the sides becomes black; 0 for none. Its centre is anywhere in the image, so
+            near the border a part of the square is outside.
 
     Returns:
         ``(B, C, H, W)``.
     """
     if x.ndim != 4:
         raise ValueError(f"x must be (B, C, H, W), got {tuple(x.shape)}")
-    for name, value in (("brightness", brightness), ("shift", shift), ("cutout", cutout)):
+    strengths = {"brightness": brightness, "saturation": saturation, "contrast": contrast}
+    for name, value in {**strengths, "shift": shift, "cutout": cutout}.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must lie in [0, 1], got {value}")
     b, _, height, width = x.shape
-    draws = parallel.rand(b, 5, dtype=x.dtype, device=x.device)[:, :, None, None, None]  # uniform on [0, 1)
+    draws = parallel.rand(b, 7, dtype=x.dtype, device=x.device)[:, :, None, None, None]  # uniform on [0, 1)
     x = x + brightness * (2 * draws[:, 0] - 1)
+    x = torch.lerp(x.mean(1, keepdim=True), x, 1 + saturation * (2 * draws[:, 1] - 1))
+    x = torch.lerp(x.mean((1, 2, 3), keepdim=True), x, 1 + contrast * (2 * draws[:, 2] - 1))
 
     # Where each pixel comes from, and whether it is still there. (B, 1, H, 1) and (B, 1, 1, W) make (B, 1, H, W).
     rows = torch.arange(height, device=x.device).view(1, 1, -1, 1)
     columns = torch.arange(width, device=x.device).view(1, 1, 1, -1)
-    most_down, most_right = round(shift * height), round(shift * width)
-    from_row = rows - ((2 * most_down + 1) * draws[:, 1]).floor().long() + most_down
-    from_column = columns - ((2 * most_right + 1) * draws[:, 2]).floor().long() + most_right
+    most_down, most_right = int(shift * height + 0.5), int(shift * width + 0.5)
+    from_row = rows - _below(2 * most_down + 1, draws[:, 3]) + most_down
+    from_column = columns - _below(2 * most_right + 1, draws[:, 4]) + most_right
     inside = (from_row >= 0) & (from_row < height) & (from_column >= 0) & (from_column < width)
     image = torch.arange(b, device=x.device).view(-1, 1, 1)
     at = (image, slice(None), from_row.clamp(0, height - 1)[:, 0], from_column.clamp(0, width - 1)[:, 0])
     x = x[at].movedim(-1, 1)  # the indices come first: (B, H, W, C)
 
-    tall, wide = round(cutout * height), round(cutout * width)
-    top = ((height - tall + 1) * draws[:, 3]).floor()
-    left = ((width - wide + 1) * draws[:, 4]).floor()
+    tall, wide = int(cutout * height + 0.5), int(cutout * width + 0.5)
+    # The middle of a square with an even side lies between two pixels: one place more, so that both borders are alike.
+    top = _below(height + 1 - tall % 2, draws[:, 5]) - tall // 2
+    left = _below(width + 1 - wide % 2, draws[:, 6]) - wide // 2
     hole = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
     return x.where(inside & ~hole, -1.0)
+
+
+def _below(n: int, uniform: Tensor) -> Tensor:
+    """Turn numbers from [0, 1) into whole ones from 0 to ``n - 1``, though a product may be rounded up to ``n``."""
+    return (n * uniform).floor().long().clamp(max=n - 1)
 
 
 class ConditionalBatchNorm2d(nn.Module):

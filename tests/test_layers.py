@@ -1,6 +1,7 @@
 """Layers against torch's own functions, torch.linalg, explicit matrices and plain loops."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -443,44 +444,82 @@ def test_minibatch_std_refuses_what_does_not_divide():
 # ---- augmentation ----
 
 
+PLAIN = {"brightness": 0, "saturation": 0, "contrast": 0, "shift": 0, "cutout": 0}
+
+
 def test_augment_without_strength_is_the_identity():
     x = torch.rand(5, 3, 8, 6) * 2 - 1
-    assert torch.equal(layers.augment(x, brightness=0, shift=0, cutout=0), x)
+    assert torch.equal(layers.augment(x, **PLAIN), x)
 
 
-def test_augment_shifts_whole_images_and_uncovers_black():
+@pytest.mark.parametrize(("height", "width", "down", "right"), [(8, 16, 1, 2), (20, 36, 3, 5)])
+def test_augment_shifts_whole_images_and_uncovers_black(height, width, down, right):
+    """By an eighth of the sides, halves rounded up: of 20 by 3 and of 36 by 5, where Python's round has 2 and 4."""
     torch.manual_seed(0)
-    x = torch.rand(200, 2, 8, 16) * 2 - 1
-    y = layers.augment(x, brightness=0, shift=0.125, cutout=0)
-    padded = F.pad(x, (2, 2, 1, 1), value=-1.0)  # an eighth of 16 and of 8
-    found = []
+    x = torch.rand(600, 2, height, width) * 2 - 1
+    y = layers.augment(x, **{**PLAIN, "shift": 0.125})
+    padded = F.pad(x, (right, right, down, down), value=-1.0)
+    found = set()
     for one, image in zip(y, padded, strict=True):
-        places = [(i, j) for i in range(3) for j in range(5) if torch.equal(one, image[:, i : i + 8, j : j + 16])]
+        windows = image.unfold(1, height, 1).unfold(2, width, 1)  # (2, rows, columns, height, width)
+        places = (windows == one[:, None, None]).all(-1).all(-1).all(0).nonzero()
         assert len(places) == 1
-        found += places
-    assert len(set(found)) == 15  # each shift occurs
+        found.add(tuple(places[0].tolist()))
+    assert len(found) == (2 * down + 1) * (2 * right + 1)  # each shift occurs
 
 
-def test_augment_brightens_and_cuts():
+def test_augment_changes_colours_as_much_as_it_says():
+    """Offsets and factors, found again in images of which one channel or one half is known."""
     torch.manual_seed(0)
-    x = torch.zeros(500, 1, 8, 8)
-    offsets = layers.augment(x, brightness=0.5, shift=0, cutout=0)[:, 0, 0, 0]
-    assert offsets.abs().max() <= 0.5 and offsets.min() < -0.45 and offsets.max() > 0.45
-    holes = layers.augment(x, brightness=0, shift=0, cutout=0.25)[:, 0] == -1
-    assert (holes.sum((1, 2)) == 4).all()  # two by two
-    assert holes.any(0).all()  # anywhere
+    n = 4000
+
+    def uniform(drawn: torch.Tensor, low: float, high: float) -> None:
+        assert low - 1e-6 <= drawn.min() and drawn.max() <= high + 1e-6
+        assert drawn.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
+        assert drawn.std() == pytest.approx((high - low) / math.sqrt(12), rel=0.05)
+
+    uniform(layers.augment(torch.zeros(n, 1, 8, 8), **{**PLAIN, "brightness": 0.5})[:, 0, 0, 0], -0.5, 0.5)
+    colours = torch.tensor([0.6, 0.0, -0.3]).view(1, 3, 1, 1).expand(n, 3, 2, 2)  # mean .1
+    y = layers.augment(colours, **{**PLAIN, "saturation": 1.0})
+    uniform((y[:, 0, 0, 0] - 0.1) / 0.5, 0, 2)
+    torch.testing.assert_close(y.mean(1), torch.full((n, 2, 2), 0.1))
+    grey = torch.rand(3, 1, 8, 8).expand(3, 3, 8, 8)
+    torch.testing.assert_close(layers.augment(grey, **{**PLAIN, "saturation": 1.0}), grey)
+    halves = torch.tensor([-0.4, 0.2]).view(1, 1, 1, 2).expand(n, 3, 2, 2)  # mean -.1
+    y = layers.augment(halves, **{**PLAIN, "contrast": 0.5})
+    uniform((y[:, 0, 0, 1] + 0.1) / 0.3, 0.5, 1.5)
+    torch.testing.assert_close(y.mean((1, 2, 3)), torch.full((n,), -0.1))
+
+
+@pytest.mark.parametrize(("side", "cutout", "hole"), [(32, 0.5, 16), (8, 0.25, 2), (9, 0.33, 3), (5, 0.5, 3)])
+def test_augment_cuts_a_square_whose_centre_is_anywhere(side, cutout, hole):
+    """Row r is cut by the squares with a centre c in [r - (hole - 1) / 2, r + (hole - 1) / 2], where centres lie on the
+    side's pixels for an odd hole and on the side + 1 lines between them for an even one."""
+    torch.manual_seed(0)
+    n = 20_000
+    holes = layers.augment(torch.zeros(n, 1, side, side), **{**PLAIN, "cutout": cutout})[:, 0] == -1
+    centres = torch.arange(side) if hole % 2 else torch.arange(side + 1) - 0.5
+    share = ((centres - torch.arange(side)[:, None]).abs() <= (hole - 1) / 2).double().mean(1)  # per row
+    expected = share[:, None] * share
+    middle = side // 2
+    assert expected[middle, middle].item() == pytest.approx((hole / (side + 1 - hole % 2)) ** 2)
+    error = (expected * (1 - expected) / n).sqrt()
+    assert ((holes.double().mean(0) - expected).abs() <= 5 * error).all()
+    assert holes.any(1).sum(1).max() == hole and holes.any(2).sum(1).max() == hole
+    least = (hole + 1) // 2  # of the side of a square whose centre lies on the border
+    assert holes.any(1).sum(1).min() == least and holes.any(2).sum(1).min() == least
 
 
 def test_augment_passes_the_gradient_of_what_is_still_seen():
     torch.manual_seed(0)
-    x = torch.rand(3, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(3, 2, 8, 8, dtype=torch.float64, requires_grad=True)
 
-    def seeded(x):
+    def seeded(x, **strengths):
         torch.manual_seed(1)
-        return layers.augment(x)
+        return layers.augment(x, **strengths)
 
     assert gradcheck(seeded, (x,))
-    seeded(x).sum().backward()
+    seeded(x, saturation=0, contrast=0).sum().backward()
     assert set(x.grad.unique().tolist()) == {0.0, 1.0}
 
 

@@ -26,7 +26,10 @@ COARSEST = {8: 4, **dcgan.COARSEST}
 class CNNGenerator(nn.Module):
     """A projection to the coarsest maps, doublings by transposed convolutions, and a convolution to the image.
 
-    Table 3 for CIFAR-10 is ``CNNGenerator((3, 32, 32), 128, 64)``.
+    Table 3 for CIFAR-10 is ``CNNGenerator((3, 32, 32), 128, 64)``, but that the table has neither batch norm nor ReLU
+    after the dense layer. Like DCGAN and public programs for the table (chainer-gan-lib from the authors' company,
+    Google's compare_gan), this has both. There that batch norm has statistics of each unit, which makes the bias before
+    it idle; here of each channel, over all places, as everywhere else.
 
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64.
@@ -39,7 +42,7 @@ class CNNGenerator(nn.Module):
         side, doublings = dcgan.plan(shape, COARSEST)
         channels = [width * 2**i for i in range(doublings, -1, -1)]  # coarsest first
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, channels[0] * side**2, bias=False), nn.Unflatten(1, (channels[0], side, side)),
+            nn.Linear(latent_dim, channels[0] * side**2), nn.Unflatten(1, (channels[0], side, side)),
             nn.BatchNorm2d(channels[0]), nn.ReLU(),
             *[transposed_up(c, c // 2) for c in channels[:-1]],
             nn.Conv2d(width, shape[0], 3, padding=1), nn.Tanh(),
@@ -94,7 +97,7 @@ class ResNetGenerator(nn.Module):
         side, doublings = dcgan.plan(shape, COARSEST)
         c = 2 * width
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, c * side**2, bias=False), nn.Unflatten(1, (c, side, side)),
+            nn.Linear(latent_dim, c * side**2), nn.Unflatten(1, (c, side, side)),
             *[ResBlockUp(c, c) for _ in range(doublings)],
             nn.BatchNorm2d(c), nn.ReLU(),
             nn.Conv2d(c, shape[0], 3, padding=1), nn.Tanh(),

@@ -40,7 +40,8 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     """Put what :func:`capture` returned back into ``model``, its optimizers and the random state.
 
     Raises:
-        CheckpointError: if the state belongs to a model of another family or with other settings.
+        CheckpointError: if the state belongs to a model of another family or with other settings, or its weights are
+            not those of this model.
     """
     if state["family"] != model.family:
         raise CheckpointError(f"the checkpoint is of family {state['family']!r}, the model of {model.family!r}")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from gan_course import checkpoint
 from gan_course.errors import CheckpointError
 from gan_course.layers import ResBlockDown, ResBlockUp, ResidualBlock
 from gan_course.models import sngan
 from gan_course.models.sngan import SNGAN
+from gan_course.train import checkpoint
 
 
 def count(network: nn.Module) -> int:

@@ -44,7 +44,7 @@ class Generator(nn.Module):
         ups = halvings(shape)
         channels = [width << i for i in range(ups, -1, -1)]
         self.grid = (channels[0], shape[1] >> ups, shape[2] >> ups)
-        # No bias before batch norm, which would subtract it again.
+        # No bias, as in DCGAN. (The norm would subtract its mean over the places only.)
         self.first = nn.Linear(inputs, self.grid[0] * self.grid[1] * self.grid[2], bias=False)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False) for c in channels[1:])
         norm = (lambda c: ConditionalBatchNorm2d(c, num_classes)) if self.conditional else nn.BatchNorm2d

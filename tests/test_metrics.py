@@ -343,6 +343,25 @@ def test_inception_score_agrees_with_torch_fidelity():
     assert metrics.inception_score(logits.softmax(1), splits=5) == pytest.approx(tuple(theirs.values()), rel=1e-5)
 
 
+def test_splits_are_cut_where_the_authors_cut_them():
+    """Part i of s holds rows i n // s to (i + 1) n // s: of 5 rows, 2 and then 3."""
+    sure = torch.eye(3)
+    two, three = sure[:2], sure
+    assert metrics.inception_score(torch.cat([two, three]), splits=2) == (pytest.approx(2.5), pytest.approx(0.5))
+
+
+def test_the_report_splits_as_the_literature_does():
+    """Parts of at least 5,000 and at most ten: 50,000 samples are scored as published, below 10,000 in one piece."""
+    rows = torch.eye(100).repeat_interleave(500, 0)  # 5,000 rows hold ten classes, all of them a hundred
+
+    def score(n: int) -> float:
+        return metrics.evaluate(rows[:n], rows[:n], lambda x: x, lambda x: x, ["inception_score"])["inception_score"]
+
+    assert score(50_000) == score(10_000) == pytest.approx(10)  # ten parts, two parts
+    assert score(9_500) == pytest.approx(19)  # one part
+    assert metrics.inception_score(rows)[0] == pytest.approx(100)
+
+
 def test_splits_have_the_bias_of_small_sets():
     probabilities = (torch.randn(1000, 50) * 2).softmax(1)
     scores = [metrics.inception_score(probabilities, splits)[0] for splits in (1, 10, 100)]

@@ -3,9 +3,11 @@
 Tests marked ``data(NAME)`` need the folder or file NAME of GAN_COURSE_DATA; no other test sees that variable.
 """
 
+import http.server
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,43 @@ def data_at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
             pytest.skip(f"no {name} in GAN_COURSE_DATA")
     if not needed:
         monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Serves ``server.files``: bytes, or a function that answers the request itself."""
+
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        body = self.server.files.get(self.path)
+        if callable(body):
+            body(self)
+        elif body is None:
+            self.send_error(404)
+        else:
+            self.begin(body)
+            self.wfile.write(body)
+
+    def begin(self, body: bytes, **headers: str) -> None:
+        self.send_response(200)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def mirror() -> Iterator[http.server.ThreadingHTTPServer]:
+    """A server on this machine at ``url``, of ``files`` by path; ``requests`` are noted, ``stop`` ends slow answers."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    server.files, server.requests, server.stop = {}, [], threading.Event()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.stop.set()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import sys
@@ -41,12 +42,19 @@ def nowhere(monkeypatch, tmp_path):
     """No test reads or writes the user's cache, or the network."""
     monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(inception, "URL", (tmp_path / "no such file").as_uri())
+    publish(monkeypatch, "http://127.0.0.1:1")  # where nothing answers
 
 
-def as_published(monkeypatch, content: bytes) -> None:
-    monkeypatch.setattr(inception, "BYTES", len(content))
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(content).hexdigest())
+FILE = inception.WEIGHTS.file
+
+
+def publish(monkeypatch, url: str, content: bytes | None = None) -> None:
+    """Let the weights be published at another address, and be known as others."""
+    known = (
+        {} if content is None else {"size": len(content), "known_hash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+    )
+    changed = dataclasses.replace(inception.WEIGHTS, mirrors=[f"{url}/{FILE}"], **known)
+    monkeypatch.setattr(inception, "WEIGHTS", changed)
 
 
 def test_it_is_torch_fidelitys_network_on_the_bytes_of_the_images(weights):
@@ -100,21 +108,18 @@ def test_loaded_once_per_process(weights, tmp_path):
     assert not first.network.training and not any(p.requires_grad for p in first.network.parameters())
 
 
-def test_found_in_the_data_root_then_in_the_cache_then_downloaded(weights, monkeypatch, tmp_path):
-    content = weights.read_bytes()
-    as_published(monkeypatch, content)
-    cached = tmp_path / "cache" / inception.FILE
-    monkeypatch.setattr(inception, "URL", weights.as_uri())
-    assert inception._published() == cached and cached.read_bytes() == content  # downloaded
-    monkeypatch.setattr(inception, "URL", "http://localhost:1/never")
-    assert inception._published() == cached
-    root = tmp_path / "data"
-    root.mkdir()
-    monkeypatch.setenv("GAN_COURSE_DATA", str(root))
-    assert inception._published() == cached
-    (root / inception.FILE).write_bytes(content)
-    assert inception._published() == root / inception.FILE
-    assert inception.load().features(torch.zeros(1, 3, 8, 8)).shape == (1, 2048)
+def test_found_in_the_data_root_then_in_the_cache_then_downloaded(weights, mirror, monkeypatch, tmp_path):
+    content, cached = weights.read_bytes(), tmp_path / "cache" / FILE
+    publish(monkeypatch, mirror.url, content)
+    mirror.files[f"/{FILE}"] = content
+    zeros = torch.zeros(1, 3, 8, 8)
+    assert inception.load().features(zeros).shape == (1, 2048) and cached.read_bytes() == content  # downloaded
+    inception._load.cache_clear()
+    assert inception.load().features(zeros).shape == (1, 2048) and mirror.requests == [f"/{FILE}"]
+    cached.rename(tmp_path / FILE)
+    monkeypatch.setenv("GAN_COURSE_DATA", str(tmp_path))
+    assert inception.load().features(zeros).shape == (1, 2048) and mirror.requests == [f"/{FILE}"]
+    assert not cached.exists()
 
 
 def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
@@ -123,29 +128,28 @@ def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_COURSE_DATA", str(root))
     with pytest.raises(DataError) as caught:
         inception.load()
-    message = str(caught.value)
-    for part in (inception.URL, "95628359 bytes", inception.SHA256, "features.pixels", "features.judge"):
+    message, weights = str(caught.value), inception.WEIGHTS
+    for part in (*weights.mirrors, "95628359 bytes", weights.known_hash, "features.pixels", "features.judge"):
         assert part in message
-    assert str(root / inception.FILE) in message and str(tmp_path / "cache" / inception.FILE) in message
+    assert str(root / FILE) in message and str(tmp_path / "cache" / FILE) in message
     assert "\n" not in message
 
 
-def test_another_file_is_not_kept(monkeypatch, tmp_path):
-    other = tmp_path / "other"
-    other.write_bytes(b"an error page")
-    monkeypatch.setattr(inception, "URL", other.as_uri())
-    with pytest.raises(DataError, match="cannot download the Inception weights.*hash"):
+def test_another_file_is_not_kept(mirror, monkeypatch, tmp_path):
+    publish(monkeypatch, mirror.url, b"the true page")
+    mirror.files[f"/{FILE}"] = b"an error page"
+    with pytest.raises(DataError, match=f"cannot download {FILE} of 'inception'.*has sha256 [0-9a-f]{{64}}, expected"):
         inception.load()
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
 def test_damaged_files(monkeypatch, tmp_path):
-    cached = tmp_path / "cache" / inception.FILE
+    cached = tmp_path / "cache" / FILE
     cached.parent.mkdir()
     cached.write_bytes(b"half")
     with pytest.raises(DataError, match="has 4 bytes, expected 95628359"):
         inception.load()
-    monkeypatch.setattr(inception, "BYTES", 4)
+    publish(monkeypatch, "http://127.0.0.1:1", b"full")
     with pytest.raises(DataError, match="has sha256 .*: it is damaged"):
         inception.load()
 

@@ -28,7 +28,7 @@ def test_no_module_imports_what_few_need():
     """scikit-learn alone takes a second; what is needed for one data set or one metric is imported where it is used."""
     assert {"gan_course.train", "gan_course.models.gan"} <= set(MODULES)
     present = loaded(f"import {', '.join(m for m in MODULES if m != 'gan_course.notebook.widgets')}")
-    assert not present & {"sklearn", "scipy", "torch_fidelity", "IPython", "pandas"}
+    assert not present & {"sklearn", "scipy", "torch_fidelity", "IPython", "pandas", "pooch", "requests"}
 
 
 def test_training_needs_no_picture_library():

@@ -88,7 +88,7 @@ def test_a_checkpoint_without_that_bias_is_refused_by_name():
     for key in ("generator.layers.0.bias", "ema.network.layers.0.bias"):
         del state["model"][key]
     with pytest.raises(
-        CheckpointError, match="weights do not fit 'sngan': Missing.*\"generator.layers.0.bias\""
+        CheckpointError, match="does not fit the model of family 'sngan' .*Missing.*\"generator.layers.0.bias\""
     ) as error:
         checkpoint.restore(model, state)
     assert "\n" not in str(error.value)

@@ -2,22 +2,21 @@
 
 A set is read from ``$GAN_COURSE_DATA`` if it is there (an absolute path, never written), else from the cache
 (``$GAN_COURSE_CACHE``, else ``$XDG_CACHE_HOME/gan-course``, else ``~/.cache/gan-course``), else it is downloaded into
-the cache. Nothing appears there under its own name before it is whole and verified: all work is done in a temporary
-folder beside it, by one process at a time, and what a killed process left is removed by the next.
+the cache, by pooch. Nothing appears there under its own name before it is whole and verified: all work is done in a
+temporary folder beside it, by one process at a time, and what a killed process left is removed by the next.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
+import gzip
 import hashlib
-import http.client
 import os
 import shutil
-import socket
 import sys
 import tarfile
 import tempfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +32,8 @@ from torch import Tensor
 from gan_course.errors import DataError
 
 DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte before the next mirror is tried
-_DOWNLOADING = threading.Lock()
-# What a download or an archive that is not what it should be can end in.
-_FAILURES = (
-    OSError, RuntimeError, EOFError, zlib.error, http.client.HTTPException, tarfile.TarError, zipfile.BadZipFile,
-)  # fmt: skip
+# What a download (errors of requests are OSErrors) or an archive that is not what it should be can end in.
+_FAILURES = (OSError, RuntimeError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 REPLACE = "replace it, or unset GAN_COURSE_DATA to download the set"
 
 
@@ -47,14 +43,10 @@ def data_root() -> Path | None:
     Raises:
         DataError: it is not absolute or not a folder.
     """
-    text = os.environ.get("GAN_COURSE_DATA")
-    if not text:
-        return None
-    if not os.path.isabs(text):
-        raise DataError(f"GAN_COURSE_DATA: got {text!r}, expected an absolute path")
-    if not os.path.isdir(text):
-        raise DataError(f"GAN_COURSE_DATA: {text} is not a folder; correct it or unset it")
-    return Path(text)
+    root = _absolute("GAN_COURSE_DATA")
+    if root is not None and not root.is_dir():
+        raise DataError(f"GAN_COURSE_DATA: {root} is not a folder; correct it or unset it")
+    return root
 
 
 def cache_root() -> Path:
@@ -63,13 +55,174 @@ def cache_root() -> Path:
     Raises:
         DataError: ``$GAN_COURSE_CACHE`` is not absolute.
     """
-    text = os.environ.get("GAN_COURSE_CACHE")
-    if text:
-        if not os.path.isabs(text):
-            raise DataError(f"GAN_COURSE_CACHE: got {text!r}, expected an absolute path")
-        return Path(text)
     base = os.environ.get("XDG_CACHE_HOME", "")  # the XDG rules say to ignore one that is not absolute
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "gan-course"
+    default = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "gan-course"
+    return _absolute("GAN_COURSE_CACHE") or default
+
+
+def _absolute(variable: str) -> Path | None:
+    text = os.environ.get(variable)
+    if text and not os.path.isabs(text):
+        raise DataError(f"{variable}: got {text!r}, expected an absolute path")
+    return Path(text) if text else None
+
+
+def _places() -> list[Path]:
+    root = data_root()
+    return [cache_root()] if root is None else [root, cache_root()]
+
+
+# --- one file -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A published file: its addresses, which all end in its name, how it is known, and what to do without it."""
+
+    mirrors: list[str]
+    size: int | None = None  # in bytes
+    known_hash: str | None = None  # "sha256:" or "md5:" and the digits
+    instead: str
+
+    @property
+    def file(self) -> str:
+        """Its name."""
+        return self.mirrors[0].rpartition("/")[2]
+
+    def fault(self, path: Path) -> str | None:
+        """What shows that a file is another one, or None."""
+        from pooch import file_hash
+
+        if self.size is not None and (size := path.stat().st_size) != self.size:
+            return f"has {size} bytes, expected {self.size}: it is not complete, or another file"
+        if self.known_hash is not None:
+            kind, expected = self.known_hash.split(":")
+            if (found := file_hash(path, kind)) != expected:
+                return f"has {kind} {found}, expected {expected}: it is damaged, or another file"
+        return None
+
+
+def fetch(name: str, source: Download) -> Path:
+    """The path of a published file: in ``$GAN_COURSE_DATA``, else in the cache, else downloaded into the cache.
+
+    Args:
+        name: what messages call it.
+        source: with the size and hash that it must have, wherever it is.
+
+    Raises:
+        DataError: it is damaged, or cannot be downloaded; says why, where to put it by hand and what would do instead.
+    """
+    paths = [place / source.file for place in _places()]
+    for path in paths:
+        if path.is_file():
+            if wrong := source.fault(path):
+                raise DataError(f"{path} {wrong}; replace or remove it")
+            return path
+    by_hand = f"put it ({source.size} bytes, {source.known_hash}) by hand at {' or '.join(map(str, paths))}"
+    _fetch(name, source, path, by_hand)
+    return path
+
+
+def _fetch(
+    name: str, source: Download, target: Path, by_hand: str, fault: Callable[[Path], str | None] = lambda path: None
+) -> None:
+    """Put a file, or what an archive holds under the name of ``target``, there: whole and verified, or not at all.
+
+    It is taken from where it may have been laid by hand, else from a mirror. ``by_hand`` tells, in messages, how to do
+    so, and ``fault`` what is wrong with the result, if anything.
+    """
+    laid = [place / target.parent.relative_to(cache_root()) / source.file for place in _places()]
+    problems = []
+    with _workplace(name, target.parent, source.instead) as workplace:
+        if target.exists():
+            return  # another process was faster
+        for origin in (*(path for path in laid if path.is_file()), *source.mirrors):
+            try:
+                with tempfile.TemporaryDirectory(dir=workplace) as temporary:
+                    folder, file = Path(temporary), origin
+                    if isinstance(origin, str):
+                        file = folder / source.file
+                        _retrieve(origin, file)
+                    if wrong := source.fault(file):
+                        raise DataError(wrong)
+                    if file.name != target.name:
+                        unpack(file, folder)
+                    if wrong := fault(folder / target.name):
+                        raise DataError(wrong.replace(f"{folder}{os.sep}", "in it, "))
+                    os.replace(folder / target.name, target)
+                return
+            except _FAILURES as error:
+                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                    raise  # no mirror would help
+                problems.append(f"{origin}: {_reason(error)}")
+    raise DataError(
+        f"cannot download {source.file} of {name!r} ({'; '.join(problems)}); check the network, or {by_hand}, or"
+        f" {source.instead}"
+    )
+
+
+def _retrieve(url: str, file: Path) -> None:
+    from pooch import HTTPDownloader
+    from tqdm.auto import tqdm
+
+    def as_it_is(response, **_) -> None:  # some servers call a .gz "encoded", and requests would decode it
+        response.raw.headers.pop("content-encoding", None)
+
+    with tqdm(desc=file.name, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+        HTTPDownloader(bar, 1 << 16, timeout=DOWNLOAD_TIMEOUT, hooks={"response": as_it_is})(url, str(file), None)
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line; one of the network by its cause, which says the same in fewer words."""
+    while type(error).__module__.startswith(("requests.", "urllib3.")) and error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _workplace(name: str, target: Path, instead: str) -> Iterator[Path]:
+    """A temporary folder in ``target`` to fetch something in, for one process and one thread at a time."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target / f".download-{name}.lock")  # which stays: a removed one would not hold others off
+        try:
+            held = lock.acquire(timeout=0.1)
+        except Timeout:
+            print(f"waiting for another process that fetches {name!r} into {target}", file=sys.stderr)
+            held = lock.acquire()
+        with held:
+            for left in target.glob(f".download-{name}-*"):  # by processes that were killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=target, prefix=f".download-{name}-") as temporary:
+                yield Path(temporary)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {name!r} to {target} ({error.strerror or error}); make it writable, with room, set"
+            f" GAN_COURSE_CACHE to another folder, or {instead}"
+        ) from error
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a ``.zip``, a tar archive or a single ``.gz`` into ``folder``.
+
+    Not by pooch, which lets a tar write anywhere before Python 3.12.
+
+    Raises:
+        DataError, tarfile.TarError: a member would land outside the folder; nothing of a ``.zip`` is unpacked then.
+        OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError: the archive is damaged.
+    """
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as opened:
+            for name in opened.namelist():
+                path = PurePosixPath(name.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or ":" in name:
+                    raise DataError(f"it holds {name!r}, which would land outside of the folder")
+            opened.extractall(folder)
+    elif archive.suffixes == [".gz"]:
+        (folder / archive.stem).write_bytes(gzip.decompress(archive.read_bytes()))
+    else:
+        with tarfile.open(archive) as opened:
+            opened.extractall(folder, filter="data")  # which refuses what would land elsewhere
 
 
 # --- MNIST and Fashion-MNIST: four IDX files each -------------------------------------------------
@@ -106,10 +259,7 @@ IDX = {
     ),
     "fashion-mnist": Idx(
         folder="FashionMNIST",
-        classes=(
-            ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"]
-            + ["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-        ),
+        classes="T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(","),
         mirrors=["https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"],
         sizes={"train": 60_000, "test": 10_000},
     ),
@@ -122,10 +272,8 @@ def read_idx(name: str, split: str) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
     """
-    source = IDX[name]
-    raw, remedy = _idx_folder(name)
-    images, labels = source.files(split)
-    n = source.sizes[split]
+    source, (raw, remedy) = IDX[name], _idx_folder(name)
+    (images, labels), n = source.files(split), source.sizes[split]
     x = _read_idx(raw / images, (n, 28, 28), source.sha256.get(images), remedy)
     y = _read_idx(raw / labels, (n,), source.sha256.get(labels), remedy)
     if int(y.max()) >= len(source.classes):
@@ -138,17 +286,26 @@ def _idx_folder(name: str) -> tuple[Path, str]:
     source = IDX[name]
     files = [file for split in source.sizes for file in source.files(split)]
     root, cache = data_root(), cache_root() / source.folder / "raw"
-    archives = [cache]
     if root is not None and (given := root / source.folder / "raw").is_dir():
         if all((given / file).is_file() for file in files):
             return given, REPLACE
-        for file in files:
+        for file in files:  # an archive will be unpacked into the cache: the data root is never written
             if not (given / file).is_file() and not (given / f"{file}.gz").is_file():
                 raise DataError(f"{given / file} is missing; put it there, or unset GAN_COURSE_DATA")
-        archives = [given, cache]  # unpacked into the cache: the data root is never written
-    missing = [file for file in files if not (cache / file).is_file()]
-    if missing:
-        _fetch_idx(name, missing, cache, archives)
+    if missing := [file for file in files if not (cache / file).is_file()]:
+        from torchvision import datasets
+
+        published = getattr(datasets, source.folder)
+        mirrors, md5 = [*published.mirrors[:1], *source.mirrors, *published.mirrors[1:]], dict(published.resources)
+        archives = {file: f"{file}.gz" for file in missing}
+        by_hand = f"put {', '.join(archives.values())} into {cache} by hand"
+        for file, archive in archives.items():
+            packed = Download(
+                mirrors=[mirror + archive for mirror in mirrors],
+                known_hash=f"md5:{md5[archive]}",
+                instead="use the embedded set 'digits'",
+            )
+            _fetch(name, packed, cache / file, by_hand)
     return cache, "delete it and run again to download it anew"
 
 
@@ -172,61 +329,17 @@ def _read_idx(path: Path, shape: tuple[int, ...], expected_sha256: str | None, r
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=len(header)).reshape(shape)
 
 
-def _fetch_idx(name: str, files: list[str], target: Path, archives: list[Path]) -> None:
-    """Put the IDX ``files`` into ``target``: from ``file.gz`` in one of the ``archives``, else from a mirror.
-
-    A file is renamed into place when it is whole and its archive had the right md5.
-    """
-    from torchvision import datasets
-    from torchvision.datasets.utils import calculate_md5, download_and_extract_archive
-
-    source = IDX[name]
-    published = getattr(datasets, source.folder)
-    md5 = dict(published.resources)
-    mirrors = [*published.mirrors[:1], *source.mirrors, *published.mirrors[1:]]
-    instead = "use the embedded set 'digits'"
-    with _workplace(name, target, instead) as temporary:
-        for file in files:
-            if (target / file).is_file():
-                continue  # another process was faster
-            archive, problems = f"{file}.gz", []
-            for found in (folder / archive for folder in archives):
-                if found.is_file() and (digest := calculate_md5(found)) == md5[archive]:
-                    shutil.copyfile(found, temporary / archive)
-                    break
-                elif found.is_file():
-                    problems.append(f"{found} has md5 {digest}, expected {md5[archive]}")
-            for mirror in mirrors:
-                try:  # downloads nothing where the archive is there already
-                    download_and_extract_archive(mirror + archive, str(temporary), filename=archive, md5=md5[archive])
-                    break
-                except _FAILURES as error:
-                    problems.append(f"{mirror + archive}: {_reason(error)}")
-            else:
-                wanted = ", ".join(f"{f}.gz" for f in files)
-                raise DataError(
-                    f"cannot download {archive} of {name!r} ({'; '.join(problems)}); check the network,"
-                    f" or put {wanted} into {target} by hand, or {instead}"
-                )
-            os.replace(temporary / file, target / file)
-
-
 # --- sets that come as one archive ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Archive:
+@dataclass(frozen=True, kw_only=True)
+class Archive(Download):
     """A set that comes as one archive, which unpacks to one folder.
 
     What is in the folder is known either to torchvision (the md5 of every file) or by the number of its images.
     """
 
-    archive: str  # name of the archive
     folder: str  # name of the folder in it
-    mirrors: list[str]
-    size: int  # of the archive, in bytes
-    instead: str  # what to do without it
-    sha256: str | None = None  # of the archive
     published: str | None = None  # the torchvision class that reads the folder
     images: dict[str, int] = field(default_factory=dict)  # subfolder -> number of its .jpg files
     image_size: tuple[int, int] | None = None  # width and height that all of them have
@@ -237,34 +350,31 @@ _TASKS = "use a task on an embedded set, such as 'neon-digits' or 'red-glyphs'"
 ARCHIVES = {
     # sha256 as in Keras, md5 of the archive in it (which torchvision and Paddle give) the same file.
     "cifar10": Archive(
-        archive="cifar-10-python.tar.gz",
         folder="cifar-10-batches-py",
         mirrors=[
             "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
             "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",  # PaddlePaddle's
         ],
         size=170_498_071,
-        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        known_hash="sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
         published="CIFAR10",
         instead=_GLYPHS,
     ),
     # sha256 as in TensorFlow Datasets.
     "stl10": Archive(
-        archive="stl10_binary.tar.gz",
         folder="stl10_binary",
         mirrors=[
             "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
             "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
         ],
         size=2_640_397_119,
-        sha256="f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
+        known_hash="sha256:f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
         published="STL10",
         instead=_GLYPHS,
     ),
     # Nobody publishes a checksum of this archive, only its size: hence the https address first, and the images are
     # counted and measured.
     "facades": Archive(
-        archive="facades.tar.gz",
         folder="facades",
         mirrors=[
             "https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz",
@@ -278,7 +388,6 @@ ARCHIVES = {
     ),
     # sha256 as in TensorFlow Datasets.
     "horse2zebra": Archive(
-        archive="horse2zebra.zip",
         folder="horse2zebra",
         mirrors=[
             "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/horse2zebra.zip",
@@ -286,7 +395,7 @@ ARCHIVES = {
             "https://people.eecs.berkeley.edu/~taesung_park/CycleGAN/datasets/horse2zebra.zip",
         ],
         size=116_867_962,
-        sha256="a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+        known_hash="sha256:a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
         images={"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140},
         instead=_TASKS,
     ),
@@ -296,7 +405,7 @@ ARCHIVES = {
 def is_at_hand(name: str) -> bool:
     """Return whether a set in :data:`ARCHIVES` needs no network: its folder or its archive is there."""
     source = ARCHIVES[name]
-    return any((place / part).exists() for place in _places() for part in (source.folder, source.archive))
+    return any((place / part).exists() for place in _places() for part in (source.folder, source.file))
 
 
 def folder(name: str) -> tuple[Path, str]:
@@ -310,7 +419,8 @@ def folder(name: str) -> tuple[Path, str]:
     if root is not None and (root / source.folder).is_dir():
         return root / source.folder, REPLACE
     if not cached.is_dir():
-        _fetch_archive(name)
+        by_hand = f"put {source.file} into {cached.parent} by hand, or the folder {cached.name} into GAN_COURSE_DATA"
+        _fetch(name, source, cached, by_hand, functools.partial(fault, name))
     return cached, f"delete {cached} and run again to download it anew"
 
 
@@ -324,122 +434,32 @@ def fault(name: str, folder: Path, parts: Sequence[str] | None = None) -> str | 
     """
     source = ARCHIVES[name]
     if source.published is not None:
-        return _wrong_file(source.published, folder)
-    for part, n in source.images.items():
-        if parts is None or part in parts:
-            found = len(_jpegs(folder / part))
-            if found != n:
-                return f"{folder / part} holds {found:,} images (.jpg), expected {n:,}: it is not complete"
-    return None if source.image_size is None or parts is not None else _wrong_size(source, folder)
+        from pooch import file_hash
+        from torchvision import datasets
 
+        reader = getattr(datasets, source.published)
+        meta = getattr(reader, "meta", None)
+        for file, md5 in [*reader.train_list, *reader.test_list] + ([(meta["filename"], meta["md5"])] if meta else []):
+            if not (folder / file).is_file():
+                return f"{folder / file} is missing"
+            if (found := file_hash(folder / file, "md5")) != md5:
+                return f"{folder / file} has md5 {found}, expected {md5}: it is damaged"
+    images = {part: list((folder / part).glob("[!.]*.[jJ][pP][gG]")) for part in parts or source.images}
+    for part, files in images.items():
+        if len(files) != (n := source.images[part]):
+            return f"{folder / part} holds {len(files):,} images (.jpg), expected {n:,}: it is not complete"
+    if source.image_size is not None and parts is None:
+        from PIL import Image
 
-def _wrong_file(published: str, folder: Path) -> str | None:
-    from torchvision import datasets
-    from torchvision.datasets.utils import calculate_md5
-
-    reader = getattr(datasets, published)
-    files = [*reader.train_list, *reader.test_list]
-    if hasattr(reader, "meta"):
-        files.append((reader.meta["filename"], reader.meta["md5"]))
-    for file, md5 in files:
-        if not (folder / file).is_file():
-            return f"{folder / file} is missing"
-        if (found := calculate_md5(folder / file)) != md5:
-            return f"{folder / file} has md5 {found}, expected {md5}: it is damaged"
+        for file in sum(images.values(), []):
+            with Image.open(file) as image:  # which reads the header only
+                if image.size != source.image_size:
+                    got, expected = ("x".join(map(str, size)) for size in (image.size, source.image_size))
+                    return f"{file} is {got}, expected {expected}"
     return None
 
 
-def _wrong_size(source: Archive, folder: Path) -> str | None:
-    from PIL import Image
-
-    for file in (file for part in source.images for file in _jpegs(folder / part)):
-        with Image.open(file) as image:  # which reads the header only
-            if image.size != source.image_size:
-                got, expected = ("x".join(map(str, size)) for size in (image.size, source.image_size))
-                return f"{file} is {got}, expected {expected}"
-    return None
-
-
-def _jpegs(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [f for f in folder.iterdir() if f.suffix.lower() == ".jpg" and not f.name.startswith(".")]
-
-
-def _places() -> list[Path]:
-    root = data_root()
-    return [cache_root()] if root is None else [root, cache_root()]
-
-
-def _fetch_archive(name: str) -> None:
-    """Put the folder of a set into the cache: from an archive laid there or into the data root, else from a mirror."""
-    source, target = ARCHIVES[name], cache_root()
-    with _workplace(name, target, source.instead) as temporary:
-        if (target / source.folder).is_dir():
-            return  # another process was faster
-        problems = []
-        by_hand = [file for place in _places() if (file := place / source.archive).is_file()]
-        for origin in (*by_hand, *source.mirrors):
-            unpacked = temporary / "unpacked"
-            try:
-                archive = origin
-                if isinstance(origin, str):
-                    archive = temporary / source.archive
-                    torch.hub.download_url_to_file(origin, str(archive))
-                _verify(archive, source)
-                unpack(archive, unpacked)
-                if wrong := fault(name, unpacked / source.folder):
-                    raise DataError(wrong.replace(f"{unpacked}{os.sep}", "in it, "))
-                os.replace(unpacked / source.folder, target / source.folder)
-                return
-            except _FAILURES as error:
-                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                    raise  # no mirror would help
-                problems.append(f"{origin}: {_reason(error)}")
-                shutil.rmtree(unpacked, ignore_errors=True)
-    raise DataError(
-        f"cannot download {source.archive} of {name!r} ({'; '.join(problems)}); check the network, or put"
-        f" {source.archive} into {target} by hand, or the folder {source.folder} into GAN_COURSE_DATA,"
-        f" or {source.instead}"
-    )
-
-
-def _verify(archive: Path, source: Archive) -> None:
-    if (size := archive.stat().st_size) != source.size:
-        raise DataError(f"has {size} bytes, expected {source.size}: it is not complete, or another file")
-    if source.sha256 is not None and (found := sha256(archive)) != source.sha256:
-        raise DataError(f"has sha256 {found}, expected {source.sha256}: it is damaged, or another file")
-
-
-# --- tools ----------------------------------------------------------------------------------------
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a ``.zip`` or a tar archive into ``folder``.
-
-    Raises:
-        DataError, tarfile.TarError: a member would land outside the folder; nothing of a ``.zip`` is unpacked then.
-        OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError: the archive is damaged.
-    """
-    if archive.suffix != ".zip":
-        with tarfile.open(archive) as opened:
-            opened.extractall(folder, filter="data")  # which refuses what would land elsewhere
-        return
-    with zipfile.ZipFile(archive) as opened:
-        for name in opened.namelist():
-            path = PurePosixPath(name.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts or ":" in name:
-                raise DataError(f"it holds {name!r}, which would land outside of the folder")
-        opened.extractall(folder)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+# --- what is made once and kept -------------------------------------------------------------------
 
 
 def kept(file: Path, key: bytes, shape: tuple[int, ...], make: Callable[[], Tensor]) -> Tensor:
@@ -451,78 +471,18 @@ def kept(file: Path, key: bytes, shape: tuple[int, ...], make: Callable[[], Tens
         shape: of the result, uint8 on the CPU.
         make: what makes it.
     """
-    x = _read_kept(file, key, shape)
-    if x is None:
-        x = make()
-        with suppress(OSError):
-            _write_kept(file, key, x)
-    return x
-
-
-def _read_kept(file: Path, key: bytes, shape: tuple[int, ...]) -> Tensor | None:
-    """The tensor in the file, or None if it is missing, damaged or has another key."""
-    try:
+    with suppress(OSError):
         raw = np.fromfile(file, np.uint8)
-    except OSError:
-        return None
-    head, body = raw[:64].tobytes(), raw[64:]
-    whole = len(body) == np.prod(shape) and head == key + hashlib.sha256(body).digest()
-    return torch.from_numpy(body).reshape(shape) if whole else None
-
-
-def _write_kept(file: Path, key: bytes, x: Tensor) -> None:
-    """Write beside the file and rename, so that it is never half there."""
+        head, body = raw[:64].tobytes(), raw[64:]
+        if len(body) == np.prod(shape) and head == key + hashlib.sha256(body).digest():
+            return torch.from_numpy(body).reshape(shape)
+    x = make()
     body = x.contiguous().numpy().reshape(-1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".making-")
-    try:
-        with open(handle, "wb") as out:
-            out.write(key + hashlib.sha256(body).digest())
-            out.write(body)
-        os.replace(temporary, file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-@contextmanager
-def _workplace(name: str, target: Path, instead: str) -> Iterator[Path]:
-    """A temporary folder in ``target`` to fetch a set in, for one process and one thread at a time."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target / f".download-{name}.lock")  # which stays: a removed one would not hold others off
-        try:
-            lock.acquire(timeout=0.1)
-        except Timeout:
-            print(f"waiting for another process that fetches {name!r} into {target}", file=sys.stderr)
-            lock.acquire()
-        try:
-            for left in target.glob(f".download-{name}-*"):  # by processes that were killed
-                shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(dir=target, prefix=f".download-{name}-") as temporary, one_at_a_time():
-                yield Path(temporary)
-        finally:
-            lock.release()
-    except OSError as error:
-        raise DataError(
-            f"cannot write {name!r} to {target} ({error.strerror or error}); make it writable, with room, set"
-            f" GAN_COURSE_CACHE to another folder, or {instead}"
-        ) from error
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """One thread at a time downloads, with a timeout: urllib's own waits for a silent server for ever.
-
-    The default timeout belongs to the process, hence the lock.
-    """
-    with _DOWNLOADING:
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        try:
-            yield
-        finally:
-            socket.setdefaulttimeout(before)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".making-") as folder:
+            with (unfinished := Path(folder) / file.name).open("wb") as out:
+                out.write(key + hashlib.sha256(body).digest())
+                out.write(body)
+            os.replace(unfinished, file)  # so that it is never half there
+    return x

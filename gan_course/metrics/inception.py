@@ -12,7 +12,6 @@ set, and the same preprocessing of it, above all resizing and JPEG compression.
 from __future__ import annotations
 
 import functools
-import http.client
 from pathlib import Path
 
 import torch
@@ -22,11 +21,14 @@ from gan_course.data import downloads
 from gan_course.errors import DataError
 from gan_course.metrics.inputs import check_images
 
-FILE = "weights-inception-2015-12-05-6726825d.pth"
-URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
-BYTES = 95_628_359
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-INSTEAD = "or use another extractor: metrics.judge(...).features or metrics.pixels (--features judge or pixels)"
+WEIGHTS = downloads.Download(
+    mirrors=[
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+    ],
+    size=95_628_359,
+    known_hash="sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    instead="use another extractor: metrics.judge(...).features or metrics.pixels (--features judge or pixels)",
+)
 
 
 class Inception:
@@ -84,10 +86,9 @@ def load(device: str | torch.device = "cpu", weights: str | Path | None = None) 
     try:
         import torch_fidelity.feature_extractor_inceptionv3  # noqa: F401  (before 96 MB are fetched in vain)
     except ImportError as error:
-        raise DataError(
-            f"torch-fidelity cannot be imported ({error}); pip install torch-fidelity, {INSTEAD}"
-        ) from error
-    return _load(str(torch.device(device)), str(_published() if weights is None else weights))
+        cure = f"pip install torch-fidelity, or {WEIGHTS.instead}"
+        raise DataError(f"torch-fidelity cannot be imported ({error}); {cure}") from error
+    return _load(str(torch.device(device)), str(downloads.fetch("inception", WEIGHTS) if weights is None else weights))
 
 
 @functools.lru_cache(maxsize=2)
@@ -100,30 +101,6 @@ def _load(device: str, weights: str) -> Inception:
         network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], weights)
     except Exception as error:  # torch.load fails in many ways, and a wrong state dict with a RuntimeError
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{weights} cannot be read as Inception weights ({reason}); replace it, {INSTEAD}") from error
+        cure = f"replace it, or {WEIGHTS.instead}"
+        raise DataError(f"{weights} cannot be read as Inception weights ({reason}); {cure}") from error
     return Inception(network.to(device))
-
-
-def _published() -> Path:
-    """The file of the published weights, verified; downloaded into the cache if need be."""
-    cached = downloads.cache_root() / FILE
-    places = [cached] if (root := downloads.data_root()) is None else [root / FILE, cached]
-    for path in places:
-        if path.is_file():
-            if (size := path.stat().st_size) != BYTES:
-                raise DataError(f"{path} has {size} bytes, expected {BYTES}: it is not complete; replace or remove it")
-            if (found := downloads.sha256(path)) != SHA256:
-                raise DataError(f"{path} has sha256 {found}, expected {SHA256}: it is damaged; replace or remove it")
-            return path
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with downloads.one_at_a_time():  # with a timeout
-            torch.hub.download_url_to_file(URL, str(cached), hash_prefix=SHA256)  # renamed into place when verified
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"cannot download the Inception weights from {URL} ({reason}); put the file ({BYTES} bytes, sha256"
-            f" {SHA256}) by hand at {' or '.join(map(str, places))}, or set GAN_COURSE_CACHE to a folder that can be"
-            f" written, {INSTEAD}"
-        ) from error
-    return cached

@@ -28,12 +28,16 @@ def capture(model: nn.Module) -> dict[str, Any]:
     """
     device = next(model.parameters()).device
     return {
-        "family": model.family,
-        "settings": model.settings,
+        **identity(model),
         "model": model.state_dict(),
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers(model)},
         "rng": random_state(device),
     }
+
+
+def identity(model: nn.Module) -> dict[str, Any]:
+    """Return the ``family`` and the ``settings`` of a model: a model from elsewhere has its class's name and none."""
+    return {"family": getattr(model, "family", type(model).__name__), "settings": getattr(model, "settings", {})}
 
 
 def restore(model: nn.Module, state: dict[str, Any]) -> None:
@@ -43,11 +47,12 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
         CheckpointError: if the state belongs to a model of another family or with other settings, or its weights are
             not those of this model.
     """
-    if state["family"] != model.family:
-        raise CheckpointError(f"the checkpoint is of family {state['family']!r}, the model of {model.family!r}")
-    if differing := differences(state["settings"], model.settings):
+    family, settings = identity(model).values()
+    if state["family"] != family:
+        raise CheckpointError(f"the checkpoint is of family {state['family']!r}, the model of {family!r}")
+    if differing := differences(state["settings"], settings):
         raise CheckpointError(f"the checkpoint was made with other settings: {differing}")
-    with _fitting(f"the model of family {model.family!r}"):
+    with _fitting(f"the model of family {family!r}"):
         model.load_state_dict(state["model"])
         for name, optimizer in optimizers(model):
             optimizer.load_state_dict(state["optimizers"][name])

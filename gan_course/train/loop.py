@@ -54,7 +54,8 @@ def fit(
     writes, probes and makes snapshots. All must see the folder ``out``.
 
     Args:
-        model: a model of :mod:`gan_course.models`, on the device to train on.
+        model: a model of :mod:`gan_course.models`, on the device to train on; or any module that has ``shape``,
+            ``n_critic``, its optimizers as attributes, and a ``step`` and a ``sample`` as they have.
         data: the training set; it is moved to the model's device.
         steps: steps to have been done at the end, over all sessions of the run.
         batch: samples per update, in all processes together.
@@ -236,7 +237,7 @@ def _opening(run: runs.Run, data: DataSet | Domains, device: torch.device, fast:
     if run.step:
         begins = f"going on with the run in {run.folder} after step {run.step:,}"
     else:
-        begins = f"new run of {run.model.family}" + (f" in {run.folder}" if run.folder else "")
+        begins = f"new run of {checkpoint.identity(run.model)['family']}" + (f" in {run.folder}" if run.folder else "")
     return f"{begins}: {data.name}, {len(data):,} of shape {data.shape}, on {device.type} in {fast}"
 
 

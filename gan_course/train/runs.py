@@ -52,12 +52,13 @@ class Run:
 
     def _resume(self, state: dict[str, Any]) -> None:
         path, old = self.folder / CHECKPOINT, dict(state["run"])
-        if state["family"] != self.model.family:
-            families = f"family {state['family']!r}, the model is of {self.model.family!r}"
+        family, settings = checkpoint.identity(self.model).values()
+        if state["family"] != family:
+            families = f"family {state['family']!r}, the model is of {family!r}"
             raise CheckpointError(f"{path} is a run of {families}; choose another folder")
         if old.get("data_crc32") == self.settings["data_crc32"]:
             old["data"] = self.settings["data"]  # the same data may go by another name, or lie at another place
-        if differing := checkpoint.differences(old | state["settings"], self.settings | self.model.settings):
+        if differing := checkpoint.differences(old | state["settings"], self.settings | settings):
             raise CheckpointError(
                 f"{path} is a run with other settings: {differing}; keep them, or choose another folder"
             )

@@ -10,6 +10,10 @@ class DataError(RuntimeError):
     """A data set is missing, incomplete or damaged."""
 
 
+class NoSplitError(DataError):
+    """A folder has no images to train on, or none to measure by."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint is missing, damaged, or belongs to another run."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 from gan_course import data
@@ -353,6 +355,198 @@ def test_folder_errors(tmp_path):
     fails("d.tif cannot be read as an image .*floating-point", size=4)
 
 
+def test_folder_follows_links_but_not_in_circles(tmp_path):
+    for i, name in enumerate(("ant", "bee", "cow")):
+        save(tmp_path / "elsewhere" / name / "a.png", 60 * i + 20, mode="L")
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / name).symlink_to(tmp_path / "elsewhere" / name)
+    (tmp_path / "elsewhere" / "cow" / "around").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "cow" / "itself").symlink_to("itself")
+    (tmp_path / "set" / "broken.png").symlink_to(tmp_path / "nowhere")
+    ds = data.load(tmp_path / "set")
+    assert ds.classes == ["ant", "bee", "cow"]
+    # cow/around holds ant, bee and cow again, and there the circle ends
+    assert ds.labels.tolist() == [0, 1, 2, 2, 2] and ds.x[:, 0, 0, 0].tolist() == [20, 80, 140, 20, 80]
+
+
+def tiff(path: Path, array: np.ndarray) -> None:
+    """Write a grey TIFF of whole numbers as they are: uncompressed, one strip. (Pillow writes no signed 16 bits.)"""
+    signed, bits = array.dtype.kind == "i", array.dtype.itemsize * 8
+    height, width = array.shape
+    entries = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, height)]
+    entries += [(279, array.nbytes), (339, 2 if signed else 1)]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in entries)
+    head = struct.pack("<2sHI", b"II", 42, 8 + array.nbytes)
+    path.write_bytes(head + array.astype(array.dtype.newbyteorder("<")).tobytes() + directory + struct.pack("<I", 0))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "message"),
+    [
+        (np.int16, [-1024, 3071], "whole numbers from -1024 to 3071, not 0 to 65535"),
+        (np.int32, [0, 10**9], "whole numbers from 0 to 1000000000, not 0 to 65535"),
+        (np.int32, [-1, 65535], "whole numbers from -1 to 65535, not 0 to 65535"),
+    ],
+)
+def test_greys_out_of_range_are_refused_not_clipped(tmp_path, dtype, values, message):
+    tiff(tmp_path / "a.tif", np.array([values, values], dtype))
+    with pytest.raises(DataError, match=f"a.tif cannot be read as an image .*{message}"):
+        data.load(tmp_path)
+
+
+def test_greys_of_16_bits_are_scaled_and_12_bits_are_warned_of(tmp_path):
+    tiff(tmp_path / "signed.tif", np.array([[0, 257], [2570, 32767]], np.int16))
+    tiff(tmp_path / "wide.tif", np.array([[0, 257], [2570, 65535]], np.int32))
+    Image.fromarray(np.array([[0, 257], [2570, 65535]], np.uint16)).save(tmp_path / "x.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert data.load(tmp_path).x.flatten(1).tolist() == [[0, 1, 10, 127], [0, 1, 10, 255], [0, 1, 10, 255]]
+    for name, brightest, seen in (("twelve", 4095, 15), ("eight", 255, 0), ("black", 0, 0)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((2, 2), brightest, np.uint16)).save(tmp_path / name / "a.png")
+        with pytest.warns(UserWarning, match=f"{name}: no pixel is brighter than {seen} of 255 .*12 bits by 16"):
+            data.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "count", "value"),
+    [
+        (0x0100, 2, 4, b"abc\0"),  # ImageWidth as text
+        (0x010F, 5, 1, b"\x08\0\0\0"),  # Make as a rational
+        (0x011A, 2, 4, b"abc\0"),  # XResolution as text
+        (0x0101, 3, 1, b"\xff\xff\xff\xff"),
+    ],
+)
+def test_odd_exif_values_do_not_keep_an_image_from_being_turned(tmp_path, tag, kind, count, value):
+    image = Image.new("L", (8, 4), 0)
+    image.paste(255, (0, 0, 4, 4))
+    entries = sorted([(tag, kind, count, value), (0x0112, 3, 1, struct.pack("<HH", 6, 0))])
+    packed = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + struct.pack("<I", 0)
+    image.save(tmp_path / "a.jpg", quality=100, exif=exif)
+    x = data.load(tmp_path).x[0, 0]
+    assert x.shape == (8, 4) and x[:3].min() > 200 and x[5:].max() < 50
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_all_orientations_are_pillows(tmp_path, orientation):
+    pixels = np.random.RandomState(0).randint(0, 255, (4, 6), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(data.load(tmp_path).x[0, 0], expected)
+
+
+def test_broken_exif_is_passed_over_and_broken_files_are_named(tmp_path, monkeypatch):
+    Image.new("L", (4, 4), 99).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert data.load(tmp_path).x.float().mean().round() == 99
+
+    def broken(*args):
+        raise struct.error("a fault of a kind that Pillow did not foresee")
+
+    monkeypatch.setattr(Image.Image, "convert", broken)
+    with pytest.raises(DataError, match="a.jpg cannot be read as an image .*did not foresee"):
+        data.load(tmp_path, channels=3)
+
+
+def test_classes_named_by_numbers_are_in_the_order_of_the_numbers(tmp_path):
+    for i in range(12):
+        save(tmp_path / str(i) / "a.png", 20 * i + 20, mode="L")
+    ds = data.load(tmp_path)
+    assert ds.classes == [str(i) for i in range(12)] and ds.labels.tolist() == list(range(12))
+    assert ds.x[:, 0, 0, 0].tolist() == [20 * i + 20 for i in range(12)]
+
+
+def test_both_splits_have_the_same_channels(tmp_path):
+    save(tmp_path / "train" / "a.png", (10, 20, 30))
+    save(tmp_path / "test" / "a.png", 200, mode="L")
+    for split in data.SPLITS:
+        assert data.load(tmp_path, split=split).shape == (3, 6, 6)
+        assert data.load(tmp_path, split=split, channels=1).shape == (1, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Train", "Test"), ("training", "validation"), ("train", "val"), ("TRAIN", "Valid")]
+)
+def test_other_names_of_splits(tmp_path, first, second):
+    save(tmp_path / first / "a.png", 20, mode="L")
+    save(tmp_path / second / "a.png", 40, mode="L")
+    train, test = (data.load(tmp_path, split=split) for split in data.SPLITS)
+    assert train.x[:, 0, 0, 0].tolist() == [20] and test.x[:, 0, 0, 0].tolist() == [40] and train.classes is None
+
+
+def test_what_is_no_split(tmp_path):
+    save(tmp_path / "coins" / "valid" / "a.png", 20, mode="L")
+    save(tmp_path / "coins" / "invalid" / "a.png", 40, mode="L")
+    assert data.load(tmp_path / "coins").classes == ["invalid", "valid"]
+    for name in ("train", "test", "val", "more"):
+        save(tmp_path / "parts" / name / "a.png", 20, mode="L")
+    with pytest.warns(UserWarning, match="more is not read: only train, test are"):
+        assert len(data.load(tmp_path / "parts")) == 1
+    save(tmp_path / "alone" / "test" / "a.png", 20, mode="L")
+    assert len(data.load(tmp_path / "alone", split="test")) == 1
+    with pytest.raises(DataError, match="alone has no subfolder train/, expected one with the images to be trained on"):
+        data.load(tmp_path / "alone")
+
+
+def test_stray_images_beside_classes(tmp_path):
+    for i in range(10):
+        save(tmp_path / "ab"[i % 2] / f"{i}.png", 20, mode="L")
+    save(tmp_path / "cover.png", 40, mode="L")
+    with pytest.warns(UserWarning, match="1 images beside its subfolders, such as cover.png, are left out"):
+        ds = data.load(tmp_path)
+    assert ds.classes == ["a", "b"] and len(ds) == 10
+    save(tmp_path / "other.png", 40, mode="L")
+    with pytest.warns(UserWarning, match="2 images .* mean that the 2 subfolders are no classes"):
+        ds = data.load(tmp_path)
+    assert ds.classes is None and len(ds) == 12
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPE", "avif", "jp2", "tga", "pnm"])
+def test_other_suffixes(tmp_path, suffix):
+    image = Image.new("RGB", (16, 16), (250, 20, 30))
+    try:
+        image.save(tmp_path / f"a.{suffix}")
+    except (KeyError, OSError, ValueError):
+        pytest.skip(f"this Pillow cannot write {suffix}")
+    assert (data.load(tmp_path).x[0, :, 5, 5].int() - torch.tensor([250, 20, 30])).abs().max() < 6
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 32), (32, 20), (7, 3), (40, 10)])
+def test_resizing_to_a_rectangle_cuts_its_proportions_out_of_the_middle(height, width):
+    x = torch.zeros(2, 1, 30, 40, dtype=torch.uint8)
+    scale = min(30 / height, 40 / width)
+    tall, wide = round(height * scale), round(width * scale)
+    top, left = (30 - tall) // 2, (40 - wide) // 2
+    x[:, :, top : top + tall, left : left + wide] = 200
+    out = images.resize(x, (height, width))
+    assert out.shape == (2, 1, height, width) and (out == 200).all() and max(tall / 30, wide / 40) == 1
+
+
+def test_a_folder_is_kept_when_it_is_large_and_read_again_when_it_changes(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    for i in range(5):
+        save(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", 40 * i + 20, mode="L")
+    first = data.load(tmp_path / "set")
+    assert not (tmp_path / "cache").exists()  # a small folder is not kept
+    monkeypatch.setattr(catalogue, "KEPT_FROM", 1)
+    assert torch.equal(data.load(tmp_path / "set").x, first.x)
+    assert len(data.load(tmp_path / "set", limit=2)) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "read_images", only_the_first(catalogue.read_images))
+        patch.setattr(catalogue, "channels_of", lambda files: pytest.fail("looked at again"))
+        again = data.load(tmp_path / "set")
+        assert torch.equal(again.x, first.x) and torch.equal(again.labels, first.labels)
+        for change in ({"size": 3}, {"channels": 3}):
+            with pytest.raises(pytest.fail.Exception, match="decoded again"):
+                data.load(tmp_path / "set", **change)
+    save(tmp_path / "set" / "a" / "9.png", (250, 0, 0))
+    assert data.load(tmp_path / "set").shape == (3, 6, 6) and len(data.load(tmp_path / "set")) == 6
+    assert capfd.readouterr().err == ""  # no bar where there is no terminal
+
+
 # --- CIFAR-10 as JPEGs, in a folder -----------------------------------------------------------------
 
 
@@ -381,12 +575,18 @@ def test_jpegs_are_read_by_index_not_by_class(jpegs, name):
     assert few.x.shape == (5, 1, 8, 8) and len(few.labels) == 5
 
 
+def only_the_first(read):
+    """Read one image, which tells the shape, and fail if there are more."""
+    return lambda files, *args: read(files, *args) if len(files) == 1 else pytest.fail("decoded again")
+
+
 def test_decoded_jpegs_are_kept_until_the_folder_changes(jpegs, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "KEPT_FROM", 1)
     file = jpegs / "train" / "b" / "00001.jpg"
     file.write_bytes(file.read_bytes().ljust(5000, b"\0"))
     first = data.load("cifar10-jpeg").x
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "read_images", lambda *args: pytest.fail("decoded again"))
+        patch.setattr(catalogue, "read_images", only_the_first(catalogue.read_images))
         assert torch.equal(data.load("cifar10-jpeg").x, first)
     before = file.stat()
     save(file, (200, 0, 0), (32, 32), quality=95)
@@ -394,7 +594,7 @@ def test_decoded_jpegs_are_kept_until_the_folder_changes(jpegs, tmp_path, monkey
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # of the same size, but written later
     again = data.load("cifar10-jpeg").x
     assert again[1, 0].min() > 190 and torch.equal(again[2:], first[2:])
-    kept = tmp_path / "cache" / "cifar10-jpeg" / "train.bin"
+    (kept,) = (tmp_path / "cache" / "folders").iterdir()
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")  # damaged
     assert torch.equal(data.load("cifar10-jpeg").x, again)
 

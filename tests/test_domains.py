@@ -215,6 +215,72 @@ def test_a_folder_of_two_domains(apart, monkeypatch):
     assert len(data.load_domains("apart")) == len(data.load_domains("from-./apart")) == 5
 
 
+def test_pairs_in_two_folders_go_by_their_names(tmp_path):
+    for split, n in (("train", 11), ("Val", 3)):
+        for i in range(1, n + 1):
+            save(tmp_path / split / "A" / f"{i}.png", i)
+            save(tmp_path / split / "b" / f"{i}.bmp", 200 + i)
+    d = data.load_domains(tmp_path, paired=True)
+    assert d.paired and shades(d.a) == list(range(1, 12)) and shades(d.b) == list(range(201, 212))
+    back = data.load_domains(f"from-{tmp_path}", split="test", paired=True)
+    assert shades(back.a) == [201, 202, 203] and shades(back.b) == [1, 2, 3]
+    assert translation.has_pairs(tmp_path)
+    apart = data.load_domains(tmp_path, limit=4)
+    assert shades(apart.a) == [1, 3] and shades(apart.b) == [202, 204]
+    save(tmp_path / "train" / "A" / "12.png", 12)
+    with pytest.raises(DataError, match="A/12.png has no partner of the same name in b/"):
+        data.load_domains(tmp_path, paired=True)
+    save(tmp_path / "train" / "b" / "12.png", 12)
+    save(tmp_path / "train" / "b" / "12.bmp", 12)
+    with pytest.raises(DataError, match="two files of one side have the same name"):
+        data.load_domains(tmp_path, paired=True)
+
+
+def test_paths_are_absolute_and_colours_wide(apart, pairs, monkeypatch):
+    monkeypatch.chdir(apart.parent)
+    for name in ("pairs", "./pairs", "pairs/"):
+        assert data.load_domains(name, paired=True).name == str(pairs)
+        assert data.load_domains(f"from-{name}").name == f"from-{pairs}"
+        assert data.load_domains(f"neon-{name}/train", size=6).name == f"neon-{pairs}/train"
+        assert data.load(f"{name}/train").name == f"{pairs}/train"
+    assert data.load_domains("neon-digits", limit=4, size=8).name == "neon-digits"
+
+
+def test_images_to_translate_need_no_partners(apart, pairs, tmp_path):
+    source = lambda name, **kwargs: shades(translation.load_source(name, size=6, **kwargs))  # noqa: E731
+    assert source(pairs) == [1, 2, 3] and source(f"from-{pairs}") == [201, 202, 203]
+    assert source(pairs, limit=2) == [1, 2]
+    assert source(apart) == [200, 201] and source(f"from-{apart}") == [220, 221, 222]
+    for i in (3, 20, 100):
+        save(tmp_path / "only" / "photos" / f"{i}.png", i, side=8)
+        save(tmp_path / "split" / "test" / f"{i}.png", i + 1)
+        save(tmp_path / "one" / "testA" / f"{i}.png", i + 2)
+        save(tmp_path / "two" / "trainA" / f"{i}.png", i + 3)
+        save(tmp_path / "sides" / "val" / "a" / f"{i}.png", i + 4)
+        save(tmp_path / "sides" / "val" / "b" / f"{i}.png", i + 5)
+    for way in ("", "from-"):
+        assert source(f"{way}{tmp_path}/only") == [3, 20, 100] and source(f"{way}{tmp_path}/split") == [4, 21, 101]
+        assert source(f"{way}{tmp_path}/one/testA") == [5, 22, 102]
+    assert source(tmp_path / "one") == [5, 22, 102] and source(tmp_path / "two") == [6, 23, 103]
+    assert source(tmp_path / "sides") == [7, 24, 104] and source(f"from-{tmp_path}/sides") == [8, 25, 105]
+    assert len(translation.load_source("neon-digits", size=8, limit=5)) == 5
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no images"):
+        source(tmp_path / "empty")
+
+
+def test_which_way_a_translator_is_asked_to_go(apart, pairs, tmp_path):
+    save(tmp_path / "only" / "1.png", 1)
+    (tmp_path / "one" / "testA").mkdir(parents=True)
+    for here in ("neon-digits", "facades", str(apart), str(pairs), str(tmp_path / "one")):
+        back = f"from-{here}"
+        assert translation.direction(here, here) == translation.direction(back, back) == "ab"
+        assert translation.direction(here, back) == translation.direction(back, here) == "ba"
+    for trained_on in ("neon-digits", "from-neon-digits"):  # forward is whatever was learned
+        assert translation.direction(f"{tmp_path}/only", trained_on) == "ab"
+        assert translation.direction(f"from-{tmp_path}/only", trained_on) == "ba"
+
+
 def test_which_names_are_domains_and_which_have_pairs(pairs, apart):
     for name in ("neon-digits", "from-edges-digits", "facades", "from-facades", "horse2zebra", apart, f"from-{pairs}"):
         assert translation.is_task(name)
@@ -232,7 +298,7 @@ def test_what_is_wrong_with_a_folder_is_said(pairs, apart):
 
     fails("none does not exist, expected a folder of pairs, or one with trainA/", pairs / "none")
     fails("1.png is a file", pairs / "train" / "1.png")
-    fails("train has no subfolder test or val, expected one for split='test'", pairs / "train", split="test")
+    fails("train has no subfolder test/, expected one with the images to be measured by", pairs / "train", split="test")
     (pairs / "empty" / "train").mkdir(parents=True)
     fails("train holds no images, expected files that end in", pairs / "empty")
     save(pairs / "train" / "3.png", 1)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,19 @@ import torch
 from torch import Tensor
 
 from gan_course.data import downloads, glyphs, stacked
-from gan_course.data.images import image_files, no_images, read_images, resize, to_grey
+from gan_course.data.images import (
+    channels_of,
+    image_files,
+    natural,
+    read_images,
+    resize,
+    some_images,
+    splits,
+    subfolders,
+    to_grey,
+)
 from gan_course.data.sets import SPLITS, DataSet
-from gan_course.errors import DataError, unknown
+from gan_course.errors import DataError, NoSplitError, unknown
 
 #: name -> what it is; folders of images come by their path
 NAMES = {
@@ -35,18 +46,19 @@ NAMES = {
     "cifar10-jpeg": "CIFAR-10 (JPEG): the same, compressed with loss; from GAN_COURSE_DATA only",
     "stl10": "13,000 photos of animals and vehicles, RGB, 96x96, and 100,000 unlabeled; downloaded (2.6 GB)",
     "stacked-digits": "three digits in the colours of one image, 1,000 known modes; also stacked-mnist",
-    "a folder": "images below a folder, given by its path; train/ and test/, and subfolders as classes",
+    "a folder": "images below a folder, given by its path; train/ and test/ (or val/), and subfolders as classes",
 }
 STL10_CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
 JPEG_FOLDER = "cifar10-jpeg"
 JPEG_SIZES = {"train": 50_000, "test": 10_000}
+KEPT_FROM = 10_000_000  # bytes of image files from which on the decoded images are kept, for it takes seconds
 
 
 # --- loading --------------------------------------------------------------------------------------
 def load(
     name: str | os.PathLike,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     split: str = "train",
     channels: int | None = None,
     device: str | torch.device = "cpu",
@@ -64,16 +76,19 @@ def load(
             ``tools/unpack.py`` finds them). The compression loses detail, so results on it are reported as
             "CIFAR-10 (JPEG)", never as CIFAR-10; the ``name`` of the set tells which one it is.
 
-            In a folder, ``train/`` and ``test/`` are the splits if there are any. Below that, images of any depth
-            count; if all of them lie in subfolders, and these are two or more, the subfolders are the classes. Files
-            are read in the order of their paths. Transparent pixels become white.
-        size: side of the square images; by default as stored. Resizing is antialiased and bilinear, after
-            cutting out the middle square. glyphs are drawn at the size: 8 to 256, by default 32.
+            In a folder, ``train/`` and ``test/`` are the splits if there are any (see
+            :data:`gan_course.data.images.SPLIT_NAMES` for other names). Below that, images of any depth count; if they
+            lie in two or more subfolders, these are the classes, in the order of their names, 2 before 10. Images
+            beside such subfolders are left out if they are fewer than a tenth; if there are more, there are no classes.
+            Files are read in the order of their paths. Transparent pixels become white; grey of 16 bits is divided by
+            257. From 10 MB of files on, what was read is kept in the cache until a file changes.
+        size: side of the square images, or ``(height, width)``; by default as stored. Resizing is antialiased and
+            bilinear, after cutting out the middle. glyphs are drawn at the size: 8 to 256, by default 32.
         split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, glyphs has 20,000 and 2,000, MNIST and
             Fashion-MNIST have 60,000 and 10,000, stacked sets and CIFAR-10 50,000 and 10,000, STL-10 5,000 and 8,000,
             and also ``"unlabeled"`` with 100,000 (2.8 GB).
-        channels: 1 (grey) or 3 (colour); by default as stored, 3 for glyphs, and for a folder 1 if every file is
-            a grey one, else 3. Colours become grey by the weights of ITU-R BT.601, as Pillow does it.
+        channels: 1 (grey) or 3 (colour); by default as stored, 3 for glyphs, and for a folder 1 if every file (of
+            all splits) is a grey one, else 3. Colours become grey by the weights of ITU-R BT.601, as Pillow does it.
         device: where the set lives.
         limit: keep the first ``limit`` items only (of a folder: the first paths, so perhaps one class).
 
@@ -110,7 +125,7 @@ def load(
     elif text in downloads.ARCHIVES:
         raise ValueError(f"name: got {text!r}, two domains; expected a data set (see gan_course.data.load_domains)")
     elif is_path(text):
-        return _folder(Path(text).expanduser(), split, size, channels, limit, device)
+        return _folder(absolute(text), split, size, channels, limit, device)
     else:
         raise unknown("data set", text, [*(name for name in NAMES if " " not in name), "stacked-mnist"])
     x = x[:limit]
@@ -122,9 +137,12 @@ def load(
     return DataSet(x, None if labels is None else labels[:limit], name=text, classes=classes)
 
 
-def check_arguments(size: int | None, split: str, limit: int | None, splits: Sequence[str] = SPLITS) -> None:
+def check_arguments(
+    size: int | tuple[int, int] | None, split: str, limit: int | None, splits: Sequence[str] = SPLITS
+) -> None:
     """Raise ValueError unless size and limit are whole numbers of at least 1 (or None) and split is one of splits."""
-    for name, value in (("size", size), ("limit", limit)):
+    sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
+    for name, value in (*(("size", side) for side in sides), ("limit", limit)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
     if split not in splits:
@@ -133,7 +151,14 @@ def check_arguments(size: int | None, split: str, limit: int | None, splits: Seq
 
 def is_path(text: str) -> bool:
     """Return whether a name is taken for the path of a folder."""
+    if text in NAMES or text.startswith("stacked-"):
+        return False
     return any(c in text for c in (os.sep, os.altsep or os.sep, ".")) or text == "~" or os.path.isdir(text)
+
+
+def absolute(text: str) -> Path:
+    """The path of a folder, good in any working directory, so that a run finds its data again."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
 
 
 def _digits(split: str) -> tuple[Tensor, Tensor, list[str]]:
@@ -183,36 +208,24 @@ def _cifar10_jpeg(split: str, limit: int | None) -> tuple[Tensor, Tensor, list[s
     folder = parent / split
     classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     files = sorted(  # by index, not by class
-        (entry.name, number, entry.stat())
-        for number, name in enumerate(classes)
-        for entry in os.scandir(folder / name)
+        (entry.name, number) for number, name in enumerate(classes) for entry in os.scandir(folder / name)
         if entry.name.endswith(".jpg")
-    )
+    )  # fmt: skip
     n = JPEG_SIZES[split]
-    if [name for name, *_ in files] != [f"{i:05d}.jpg" for i in range(n)]:
+    if [name for name, _ in files] != [f"{i:05d}.jpg" for i in range(n)]:
         raise DataError(
             f"{folder} holds {len(files):,} images, expected 00000.jpg to {n - 1:05d}.jpg, each once: it is not"
             " complete; make it anew with tools/unpack.py"
         )
-    labels = torch.tensor([number for _, number, _ in files])
-
-    def decode(limit: int | None = None) -> Tensor:
-        paths = [folder / classes[number] / name for name, number, _ in files[:limit]]
-        return read_images(paths, 32, 3)[0]
-
-    if limit is not None and limit < n:
-        return decode(limit), labels, classes
-    state = repr([(name, number, stat.st_size, stat.st_mtime_ns) for name, number, stat in files])
-    key = hashlib.sha256(f"{folder} {classes} {state}".encode()).digest()
-    file = downloads.cache_root() / JPEG_FOLDER / f"{split}.bin"
-    return downloads.kept(file, key, (n, 3, 32, 32), decode), labels, classes
+    labels = torch.tensor([number for _, number in files])
+    return decoded([folder / classes[number] / name for name, number in files], 32, 3, limit=limit)[0], labels, classes
 
 
 # --- folders of images ----------------------------------------------------------------------------
 def _folder(
     folder: Path,
     split: str,
-    size: int | None,
+    size: int | tuple[int, int] | None,
     channels: int | None,
     limit: int | None,
     device: str | torch.device,
@@ -220,20 +233,90 @@ def _folder(
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}, expected a folder of images")
-    parts = {s: folder / s for s in SPLITS if (folder / s).is_dir()} or {"train": folder}
-    if split not in parts:
-        raise DataError(f"{folder} has no subfolder {split}/, expected one for split={split!r}")
-    files = {s: image_files(path) for s, path in parts.items()}
-    if not files[split]:
-        raise no_images(parts[split])
-
-    # The classes of both splits together: one that is missing in a split must not shift the numbers.
-    tops = {s: [f.relative_to(parts[s]).parts for f in files[s]] for s in parts}
-    nested = all(len(top) > 1 for s in parts for top in tops[s])
-    classes = sorted({top[0] for s in parts for top in tops[s]}) if nested else []
+    if parts := splits(folder):
+        for name, place in subfolders(folder).items():
+            if place not in parts.values() and name not in ("val", "valid", "validation") and image_files(place):
+                read = ", ".join(p.name for p in parts.values())
+                warnings.warn(f"{place} is not read: only {read} are", stacklevel=3)
+    else:
+        parts = {"train": folder}
+    part = split_of(folder, parts, split)
+    some_images(part)
+    # Both splits are looked at: a class or a colour that is missing in one must not change what the other one is.
+    files = {s: image_files(place) for s, place in parts.items()}
+    files, classes = _classes(folder, parts, files)
+    if channels is None:
+        known = [file for s in parts for file in files[s][:limit]]
+        count = lambda: torch.tensor([channels_of(known)], dtype=torch.uint8)  # noqa: E731
+        channels = int(_kept(known, "channels", (1,), count, keep=limit is None))
+    x = decoded(files[split], size, channels, limit=limit)[0].to(device)
     labels = None
-    if len(classes) > 1:
-        labels = torch.tensor([classes.index(top[0]) for top in tops[split][:limit]])
+    if classes:
+        numbers = {name: number for number, name in enumerate(classes)}
+        labels = torch.tensor([numbers[_class(file, part)] for file in files[split][:limit]])
+    return DataSet(x, labels, name=str(folder), classes=classes or None)
 
-    x = read_images(files[split][:limit], size, channels)[0].to(device)
-    return DataSet(x, labels, name=str(folder), classes=classes if labels is not None else None)
+
+def split_of(folder: Path, parts: dict[str, Path], split: str, name: str | None = None) -> Path:
+    """The subfolder of a split."""
+    if split in parts:
+        return parts[split]
+    aim = "trained on" if split == "train" else "measured by, and not trained on"
+    raise NoSplitError(f"{folder} has no subfolder {name or split}/, expected one with the images to be {aim}")
+
+
+def _class(file: Path, part: Path) -> str | None:
+    """The folder of a class in the folder of a split that an image lies in, if it does."""
+    below = file.parts[len(part.parts) :]
+    return below[0] if len(below) > 1 else None
+
+
+def _classes(
+    folder: Path, parts: dict[str, Path], files: dict[str, list[Path]]
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """The images that count and the names of their classes, none if they have none."""
+    found = {file: _class(file, parts[s]) for s in parts for file in files[s]}
+    classes = sorted({name for name in found.values() if name is not None}, key=natural)
+    loose = [file for file, name in found.items() if name is None]
+    if len(classes) < 2 or not loose:
+        return files, classes if len(classes) > 1 else []
+    few = 10 * len(loose) < len(found)
+    what = "are left out" if few else f"mean that the {len(classes)} subfolders are no classes"
+    warnings.warn(f"{folder}: {len(loose)} images beside its subfolders, such as {loose[0].name}, {what}", stacklevel=4)
+    return ({s: [file for file in files[s] if found[file] is not None] for s in parts}, classes) if few else (files, [])
+
+
+# --- decoded images, kept -------------------------------------------------------------------------
+def decoded(
+    files: list[Path], size: int | tuple[int, int] | None, channels: int, parts: int = 1, limit: int | None = None
+) -> Tensor:
+    """The first ``limit`` images as :func:`gan_course.data.images.read_images` reads them.
+
+    All of them, if they are large, are kept in the cache (:func:`gan_course.data.downloads.kept`) until a file changes.
+    A set without any bright pixel is warned of.
+    """
+    chosen = files[:limit]
+    one, _, *image = read_images(chosen[:1], size, channels, parts).shape
+    x = _kept(
+        chosen, (size, channels, parts), (one, len(chosen), *image), lambda: read_images(chosen, size, channels, parts),
+        keep=len(chosen) == len(files),
+    )  # fmt: skip
+    if (brightest := int(x.max())) < 16:
+        warnings.warn(
+            f"{files[0].parent}: no pixel is brighter than {brightest} of 255 (16 bits are taken to be used in full:"
+            " multiply grey of 12 bits by 16 first)",
+            stacklevel=4,
+        )
+    return x
+
+
+def _kept(
+    files: list[Path], about: object, shape: tuple[int, ...], make: Callable[[], Tensor], keep: bool = True
+) -> Tensor:
+    """What ``make()`` returns of ``files``, kept in the cache if they are large."""
+    state = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
+    if not keep or sum(size for _, size, _ in state) < KEPT_FROM:
+        return make()
+    name, key = (hashlib.sha256(repr((x, about)).encode()) for x in (os.path.commonpath(files), state))
+    file = downloads.cache_root() / "folders" / f"{name.hexdigest()[:32]}.bin"
+    return downloads.kept(file, key.digest(), shape, make)

@@ -1,9 +1,14 @@
-"""Image files: which there are below a folder, how they are read, cut and resized."""
+"""Image files: which there are below a folder, which of its subfolders are splits, how they are read, cut, resized."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +17,31 @@ from torch import Tensor
 
 from gan_course.errors import DataError
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+IMAGE_SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".tga",
+    ".jp2", ".avif",
+}  # fmt: skip
+#: split -> names of its subfolder, in capitals or not; the first that is there counts
+SPLIT_NAMES = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+ORIENTATION = 0x0112  # the tag of EXIF
 
 
-def resize(x: Tensor, size: int | None) -> Tensor:
-    """Middle square of uint8 images (N, C, H, W), resized to (N, C, size, size); None changes nothing."""
-    if size is None or x.shape[2:] == (size, size):
+def resize(x: Tensor, size: int | tuple[int, int] | None) -> Tensor:
+    """Middle of uint8 images (N, C, H, W), resized to a square or to (height, width); None changes nothing.
+
+    The middle is the largest rectangle of the wanted proportions.
+    """
+    height, width = (size, size) if isinstance(size, int) else size or x.shape[2:]
+    if x.shape[2:] == (height, width):
         return x
-    height, width = x.shape[2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    x = x[:, :, top : top + side, left : left + side]
-    out = torch.empty(*x.shape[:2], size, size, dtype=torch.uint8, device=x.device)
+    scale = min(x.shape[2] / height, x.shape[3] / width)
+    tall, wide = (max(round(side * scale), 1) for side in (height, width))
+    top, left = (x.shape[2] - tall) // 2, (x.shape[3] - wide) // 2
+    x = x[:, :, top : top + tall, left : left + wide]
+    out = torch.empty(*x.shape[:2], height, width, dtype=torch.uint8, device=x.device)
     step = 1000  # bounds the float copy
     for i in range(0, len(x), step):
-        part = F.interpolate(x[i : i + step].float(), size=(size, size), mode="bilinear", antialias=True)
+        part = F.interpolate(x[i : i + step].float(), size=(height, width), mode="bilinear", antialias=True)
         out[i : i + step] = part.round_().clamp_(0, 255)
     return out
 
@@ -41,73 +56,157 @@ def to_grey(x: Tensor) -> Tensor:
     return out
 
 
+def natural(name: str) -> tuple[list[int | str], str]:
+    """A key that sorts names with the numbers in them as numbers: 2.jpg before 10.jpg."""
+    return [int(t) if i % 2 else t for i, t in enumerate(re.split(r"(\d+)", name))], name
+
+
 def image_files(folder: Path) -> list[Path]:
-    """The images below a folder, at any depth, in the order of their paths; hidden ones do not count."""
-    found = (f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
-    return sorted(f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
+    """The images below a folder, at any depth, in the order of their paths, numbers in them as numbers.
+
+    Links are followed, but for one that leads back to a folder around it. Hidden files and folders do not count.
+    """
+    found = []
+
+    def search(place: str, around: frozenset[str]) -> None:
+        if (real := os.path.realpath(place)) in around:
+            return
+        for entry in sorted(os.scandir(place), key=lambda entry: natural(entry.name)):
+            if entry.name.startswith("."):
+                continue
+            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                search(entry.path, around | {real})
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES and os.path.isfile(entry.path):
+                found.append(Path(entry.path))
+
+    search(str(folder), frozenset())
+    return found
 
 
-def no_images(folder: Path) -> DataError:
-    """The error for a folder without images."""
-    return DataError(f"{folder} holds no images, expected files that end in {' '.join(sorted(IMAGE_SUFFIXES))}")
+def some_images(folder: Path) -> list[Path]:
+    """What :func:`image_files` finds, or DataError if that is nothing."""
+    if files := image_files(folder):
+        return files
+    raise DataError(f"{folder} holds no images, expected files that end in {' '.join(sorted(IMAGE_SUFFIXES))}")
+
+
+def subfolders(folder: Path) -> dict[str, Path]:
+    """The subfolders by their names in small letters; of Train/ and train/, the latter."""
+    if not folder.is_dir():
+        return {}
+    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    return {name.lower(): folder / name for name in names if (folder / name).is_dir()}
+
+
+def splits(folder: Path, side: str = "") -> dict[str, Path]:
+    """The subfolders that are splits (:data:`SPLIT_NAMES`): of all, or of one ``side``, "A" or "B" as in trainA.
+
+    Without a subfolder to train on, there are splits only if no subfolder has another name: classes may be called
+    valid and invalid.
+    """
+    there = subfolders(folder)
+    known = {name + end for names in SPLIT_NAMES.values() for name in names for end in ("", "a", "b")}
+    found = {}
+    for split, names in SPLIT_NAMES.items():
+        if match := [there[name + side.lower()] for name in names if name + side.lower() in there]:
+            found[split] = match[0]
+    return found if "train" in found or there.keys() <= known else {}
+
+
+def channels_of(files: Sequence[Path]) -> int:
+    """1 if every file is a grey image, else 3; from what their first bytes say."""
+    for file in files:
+        with _opened(file) as image:
+            if image.mode not in ("1", "L", "LA", "La", "F") and not image.mode.startswith("I"):
+                return 3
+    return 1
+
+
+def is_pair(file: Path) -> bool:
+    """Whether an image is twice as wide as high, as two squares side by side are."""
+    with _opened(file) as image:
+        return image.width == 2 * image.height
 
 
 def read_images(
-    files: Sequence[Path], size: int | None = None, channels: int | None = None, parts: int = 1
-) -> list[Tensor]:
+    files: Sequence[Path], size: int | tuple[int, int] | None = None, channels: int = 3, parts: int = 1
+) -> Tensor:
     """Read images from files, each of which may hold several side by side.
 
     Args:
         files: at least one.
-        size: side that every image is brought to, as in :func:`load`; by default all must be of one size.
-        channels: 1 or 3; by default 1 if every file is a grey one, else 3.
+        size: what every image is brought to, as in :func:`resize`; by default all must be of one size.
+        channels: 1 or 3.
         parts: square images that each file holds; 1 may have any shape.
 
     Returns:
-        For each part, from left to right, a tensor ``(len(files), channels, H, W)``, uint8.
+        uint8 ``(parts, len(files), channels, H, W)``; the parts from left to right.
 
     Raises:
         DataError: a file cannot be read, or has another size than the first or than the parts want.
     """
     from tqdm import tqdm
 
-    rows, first = [], None
-    for file in tqdm(files, desc="reading images", unit="image", delay=2, leave=False):
+    shown = "ipykernel" in sys.modules or sys.stderr.isatty()  # elsewhere a bar only fills a log
+    out, first = None, None
+    for i, file in enumerate(tqdm(files, "reading images", unit="image", delay=2, leave=False, disable=not shown)):
         image = _read_image(file, channels)
         height, width = image.shape[1:]
         if parts > 1 and width != parts * height:
             raise DataError(f"{file} is {width}x{height}, expected {parts} square images side by side")
-        if size is None and first is not None and image.shape[1:] != first.shape[1:]:
+        first = image.shape if first is None else first
+        if size is None and image.shape != first:
             raise DataError(
-                f"{file} is {width}x{height} but {files[0]} is {first.shape[2]}x{first.shape[1]}; give a size to bring"
-                " them to one"
+                f"{file} is {width}x{height} but {files[0]} is {first[2]}x{first[1]}; give a size to bring them to one"
             )
-        first = image if first is None else first
-        rows.append([resize(part[None], size)[0] for part in image.chunk(parts, 2)])
-    if channels is None and any(len(part) == 3 for row in rows for part in row):
-        rows = [[part.expand(3, -1, -1) for part in row] for row in rows]
-    return [torch.stack(column) for column in zip(*rows, strict=True)]
+        pieces = torch.stack([resize(part[None], size)[0] for part in image.chunk(parts, 2)])
+        if out is None:
+            out = torch.empty(parts, len(files), *pieces.shape[1:], dtype=torch.uint8)
+        out[:, i] = pieces
+    return out
 
 
-def _read_image(file: Path, channels: int | None) -> Tensor:
-    """uint8 (C, H, W), upright; C is 1 for grey files and 3 for others unless ``channels`` is given."""
-    from PIL import Image, ImageOps
+def _read_image(file: Path, channels: int) -> Tensor:
+    """uint8 (channels, H, W), upright."""
+    with _opened(file) as image:
+        from PIL import Image
+
+        image.load()  # a truncated file fails here; and some have EXIF after the pixels
+        if (turned := _turned(image)) is not None:
+            image = image.transpose(turned)
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers without a known range")
+        if image.mode.startswith("I"):  # grey of 16 or 32 bits, which convert("L") would clip instead of scale
+            array = np.asarray(image).astype(np.int64)
+            if array.min() < 0 or array.max() > 65535:
+                raise ValueError(f"its pixels are whole numbers from {array.min()} to {array.max()}, not 0 to 65535")
+            image = Image.fromarray((array // 257).astype(np.uint8))
+        if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        array = np.array(image.convert("L" if channels == 1 else "RGB"))
+    return torch.from_numpy(array).reshape(*array.shape[:2], channels).permute(2, 0, 1)
+
+
+def _turned(image: Any) -> Any:
+    """How EXIF says that a loaded Pillow image is to be turned, as its ``transpose`` takes it, or None."""
+    from PIL.Image import Transpose as T
+
+    turns = [T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90]
+    try:
+        return dict(enumerate(turns, 2)).get(image.getexif().get(ORIENTATION))
+    except Exception:  # EXIF is often malformed, in ways that Pillow does not foresee, around pixels that are whole
+        return None
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator:
+    """Open an image; whatever is wrong with it becomes a DataError that names the file."""
+    from PIL import Image
 
     try:
         with Image.open(file) as image:
-            image = ImageOps.exif_transpose(image)  # loads the pixels, so a truncated file fails here
-            if image.mode == "F":
-                raise ValueError("its pixels are floating-point numbers without a known range")
-            if image.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip instead of scale
-                array = np.asarray(image).astype(np.int64)
-                image = Image.fromarray((array.clip(0, 65535) // 257).astype(np.uint8))
-            grey = image.mode in ("1", "L", "LA", "La")
-            if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            wanted = channels or (1 if grey else 3)
-            array = np.array(image.convert("L" if wanted == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            yield image
+    except Exception as error:  # damage shows in many ways, and each format has its own
         reason = " ".join(str(error).split())
         raise DataError(f"{file} cannot be read as an image ({reason}); replace it or remove it") from error
-    return torch.from_numpy(array).reshape(*array.shape[:2], wanted).permute(2, 0, 1)

@@ -5,18 +5,22 @@ The truth of a *task* is known: it changes each image of a data set into its par
 its partner among them, but :func:`partners` still knows it, so that a translation can be compared with what it should
 have been.
 
-Then there are photographs (:data:`SETS`, from :mod:`gan_course.data.downloads`) and folders, in one of two layouts:
+Then there are photographs (:data:`SETS`, from :mod:`gan_course.data.downloads`) and folders, in one of three layouts,
+in all of which ``val`` counts where there is no ``test`` (:data:`gan_course.data.images.SPLIT_NAMES`):
 
-- pairs, as for pix2pix: ``train/`` and ``test/`` (or ``val/`` where there is no ``test/``) hold files each of which is
-  a pair side by side, a square image of domain a on the left and its partner in domain b on the right.
+- pairs side by side, as for pix2pix: ``train/`` and ``test/`` hold files each of which is a pair, a square image of
+  domain a on the left and its partner in domain b on the right.
+- pairs in two folders: ``train/a/`` and ``train/b/``, ``test/a/`` and ``test/b/``; partners have the same name, up to
+  its suffix.
 - unpaired domains, as for CycleGAN: ``trainA/``, ``trainB/``, ``testA/`` and ``testB/`` hold the images of domains a
   and b; no image has a partner.
+
+A translator can also be given images without partners (:func:`load_source`).
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from torch.nn.functional import conv2d, max_pool2d, pad
 
 from gan_course.data import catalogue, downloads, glyphs
 from gan_course.data.glyphs import Glyphs
-from gan_course.data.images import image_files, no_images, read_images
+from gan_course.data.images import is_pair, some_images, splits, subfolders
 from gan_course.data.sets import SPLITS, DataSet, Domains
 from gan_course.errors import DataError, unknown
 
@@ -117,12 +121,12 @@ def partners(images: DataSet, task: str) -> DataSet:
 def is_task(name: str | os.PathLike) -> bool:
     """Return whether ``name`` is one for :func:`load_domains` and not for :func:`gan_course.data.catalogue.load`.
 
-    So are tasks, :data:`SETS`, folders in the layout of CycleGAN, and all that begins with ``from-``. A folder in the
-    layout of pix2pix may be meant as one of ordinary images, so it does not count.
+    So are tasks, :data:`SETS`, folders in the layout of CycleGAN, and all that begins with ``from-``. A folder of pairs
+    may be meant as one of ordinary images, so it does not count.
     """
     text = os.fspath(name)
     base = _base(text)
-    return base != text or _is_task(base) or base in SETS or _is_unpaired(Path(base).expanduser())
+    return base != text or _is_task(base) or base in SETS or _is_unpaired(catalogue.absolute(base))
 
 
 def has_pairs(name: str | os.PathLike) -> bool:
@@ -130,13 +134,13 @@ def has_pairs(name: str | os.PathLike) -> bool:
     base = _base(os.fspath(name))
     if base in SETS:
         return "train" in downloads.ARCHIVES[base].images
-    return not _is_unpaired(Path(base).expanduser())
+    return not _is_unpaired(catalogue.absolute(base))
 
 
 def load_domains(
     name: str | os.PathLike,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     split: str = "train",
     paired: bool = False,
     device: str | torch.device = "cpu",
@@ -170,7 +174,7 @@ def load_domains(
         ValueError: an argument is out of range, a name is unknown (with the nearest known one), or there are no pairs.
         DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
     """
-    text = os.fspath(name)
+    text = _with_absolute_path(os.fspath(name))
     base = _base(text)
     catalogue.check_arguments(size, split, limit)
     if _is_task(base):
@@ -184,7 +188,7 @@ def load_domains(
             raise DataError(f"{fault}; {remedy}")
         original, changed = _folder(base, folder, size, split, paired, limit)
     elif catalogue.is_path(base):
-        original, changed = _folder(base, Path(base).expanduser(), size, split, paired, limit)
+        original, changed = _folder(base, Path(base), size, split, paired, limit)
     elif "-" in base.strip("-"):
         raise unknown("task", base.partition("-")[0], [*TASKS, *GLYPH_TASKS])
     else:
@@ -197,8 +201,54 @@ def load_domains(
     return Domains(a, b, paired=paired, name=text).to(device)
 
 
+def load_source(
+    name: str | os.PathLike,
+    *,
+    size: int | tuple[int, int] | None = None,
+    device: str | torch.device = "cpu",
+    limit: int | None = None,
+) -> DataSet:
+    """Load images to translate: those of the first domain, to test with if there are any.
+
+    Args:
+        name: as for :func:`load_domains`; or a folder of images without partners, or of one domain, such as ``testA``.
+        size, device, limit: as there.
+
+    Returns:
+        RGB images.
+    """
+    text = os.fspath(name)
+    base = _base(text)
+    folder, back = catalogue.absolute(base), base != text
+    if _is_task(base) or base in SETS or not folder.is_dir():
+        paired = has_pairs(text)
+        return load_domains(text, size=size, split="test", paired=paired, device=device, limit=limit).a
+    parts = splits(folder, "AB"[back]) or splits(folder) or {"train": folder}
+    place = parts.get("test", parts.get("train"))
+    files = some_images(_sides(place)["ab"[back]] if _sides(place) else place)
+    halves = 2 if is_pair(files[0]) else 1
+    return DataSet(catalogue.decoded(files, size, 3, halves, limit)[-1 if back else 0], name=text).to(device)
+
+
+def direction(name: str, trained_on: str) -> str:
+    """The way of the first domain of ``name`` for a translator trained on ``trained_on``: "ab" or, back, "ba".
+
+    ``from-`` before a folder of images without partners means the way back.
+    """
+    forward = "" if _is_alone(catalogue.absolute(_base(name))) else trained_on
+    return "ab" if name.startswith("from-") == forward.startswith("from-") else "ba"
+
+
 def _base(text: str) -> str:
     return text.removeprefix("from-")
+
+
+def _with_absolute_path(text: str) -> str:
+    base = _base(text)
+    folder = base.partition("-")[2] if _is_task(base) else base
+    if folder in SETS or not catalogue.is_path(folder):
+        return text
+    return text.removesuffix(folder) + str(catalogue.absolute(folder))
 
 
 def _is_task(base: str) -> bool:
@@ -207,13 +257,27 @@ def _is_task(base: str) -> bool:
 
 
 def _is_unpaired(folder: Path) -> bool:
-    return (folder / "trainA").is_dir()
+    return bool(splits(folder, "A"))
+
+
+def _sides(part: Path) -> dict[str, Path]:
+    """The subfolders a/ and b/ of a split, if both are there."""
+    found = subfolders(part)
+    return {side: found[side] for side in "ab"} if found.keys() >= {"a", "b"} else {}
+
+
+def _is_alone(folder: Path) -> bool:
+    """Whether a folder holds images of one domain, without partners."""
+    if not folder.is_dir() or splits(folder, "A") or splits(folder, "B"):
+        return False
+    part = next(iter(splits(folder).values()), folder)
+    return not _sides(part) and not is_pair(some_images(part)[0])
 
 
 def _no_pairs(name: str | Path) -> ValueError:
     return ValueError(
         f"paired: got True, but in {str(name)!r} no image has a partner; expected False, and a family that learns"
-        " without pairs, such as cyclegan"
+        " without pairs, such as cyclegan (images that have partners: one name for both, in train/a/ and train/b/)"
     )
 
 
@@ -230,40 +294,38 @@ def _task(base: str, size: int | None, split: str, paired: bool, limit: int | No
 
 
 def _folder(
-    name: str, folder: Path, size: int | None, split: str, paired: bool, limit: int | None
+    name: str, folder: Path, size: int | tuple[int, int] | None, split: str, paired: bool, limit: int | None
 ) -> tuple[DataSet, DataSet]:
-    """The two domains in a folder, in one of the two layouts."""
+    """The two domains in a folder, in one of the three layouts."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}, expected a folder of pairs, or one with trainA/ and trainB/")
     if _is_unpaired(folder):
         if paired:
             raise _no_pairs(name)
-        a, b = (read_images(_files(folder / f"{split}{side}")[:limit], size, 3)[0] for side in "AB")
+        sides = [catalogue.split_of(folder, splits(folder, side), split, f"{split}{side}") for side in "AB"]
+        a, b = (catalogue.decoded(some_images(side), size, 3, limit=limit)[0] for side in sides)
         return DataSet(a, name=f"{name} (A)"), DataSet(b, name=f"{name} (B)")
-    a, b = read_images(_files(_part(folder, split))[:limit], size, 3, parts=2)
+    part = catalogue.split_of(folder, splits(folder) or {"train": folder}, split)
+    if sides := _sides(part):
+        a, b = (catalogue.decoded(files, size, 3, limit=limit)[0] for files in _partners_by_name(part, sides))
+    else:
+        a, b = catalogue.decoded(some_images(part), size, 3, parts=2, limit=limit)
     left, right = DataSet(a, name=f"{name} (left)"), DataSet(b, name=f"{name} (right)")
     _check_least(name, len(left), paired)
     return (left, right) if paired else (_every_second(left, 0), _every_second(right, 1))
 
 
-def _part(folder: Path, split: str) -> Path:
-    """The subfolder of a split; of a folder without splits, all is for training."""
-    if not (folder / "train").is_dir() and split == "train":
-        return folder
-    names = ["train"] if split == "train" else ["test", "val"]
-    for name in names:
-        if (folder / name).is_dir():
-            return folder / name
-    raise DataError(f"{folder} has no subfolder {' or '.join(names)}, expected one for split={split!r}")
-
-
-def _files(folder: Path) -> list[Path]:
-    """The images in a folder, 2.jpg before 10.jpg."""
-    found = image_files(folder)
-    if not found:
-        raise no_images(folder)
-    return sorted(found, key=lambda f: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", str(f))])
+def _partners_by_name(part: Path, sides: dict[str, Path]) -> list[list[Path]]:
+    """The images of both sides, each at the place of its partner."""
+    files = {side: some_images(place) for side, place in sides.items()}
+    names = {side: [str(f.relative_to(sides[side]).with_suffix("")) for f in files[side]] for side in sides}
+    for side, other in ("ab", "ba"):
+        if alone := [f for f, name in zip(files[side], names[side], strict=True) if name not in set(names[other])]:
+            raise DataError(f"{part}: {alone[0]} has no partner of the same name in {sides[other].name}/")
+    if len(files["a"]) != len(files["b"]):
+        raise DataError(f"{part}: two files of one side have the same name up to their suffixes")
+    return [files["a"], files["b"]]
 
 
 def _glyphs(task: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:

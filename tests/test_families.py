@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import os
 import re
 import signal
@@ -369,3 +370,24 @@ def test_a_run_on_a_gpu_goes_on_there_and_is_read_on_the_cpu(name, tmp_path):
     loaded, _ = checkpoint.load_model(tmp_path / CHECKPOINT)
     assert output(loaded, name).device.type == "cpu"
     assert all(torch.equal(v, model.state_dict()[k].cpu()) for k, v in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"autoregressive"}))  # which has a test of its own
+def test_images_are_computed_in_passes_of_bounded_size(name, monkeypatch):
+    model = build(name).eval()
+    whole, shape = output(model, name, 8), SMALL[name]["shape"][-3:]
+    largest = []
+    for network in (model.ema_decoder if name == "vae" else model.ema).modules():  # whichever of them is called
+        network.register_forward_pre_hook(lambda _, inputs: largest.append(len(inputs[0])))
+    monkeypatch.setattr(models.common, "PASS", 3 * math.prod(shape) + 1)
+    torch.testing.assert_close(output(model, name, 8), whole)
+    assert max(largest) == 3
+    if name == "vae":
+        model.bits_per_pixel(noise(name).images(8)), model.reconstruct(noise(name).images(8))
+        assert max(largest) == 3
+
+
+def test_the_passes_of_a_sequence_model_depend_on_size_and_levels():
+    for shape, levels, expected in (((1, 8, 8), 17, 500), ((1, 64, 64), 256, 8), ((1, 512, 512), 256, 1)):
+        model = build("autoregressive", shape=shape, levels=levels)
+        assert model._chunk() == expected

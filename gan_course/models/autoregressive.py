@@ -30,7 +30,7 @@ RECIPES = {
     "mnist": {"size": 16, "levels": 8, "width": 32, "layers": 5, "lr": 4e-3, "batch": 32, "steps": 700},
 }
 
-CHUNK = 500  # images in memory at once where there is no gradient
+CHUNK = 500  # images in memory at once where there is no gradient, fewer if they are large or have many levels
 
 
 def to_levels(x: Tensor, levels: int) -> Tensor:
@@ -210,7 +210,10 @@ class Autoregressive(nn.Module):
     def bits_per_pixel(self, x: Tensor) -> Tensor:
         """Return the exact :math:`-\\log_2 p(x)` per pixel, ``(n,)``, of images ``(n, 1, H, W)`` in [-1, 1]."""
         checks.check_images(x, self.shape)
-        return torch.cat([self.bits(self.ema, part).mean((1, 2)) for part in x.split(CHUNK)])
+        return torch.cat([self.bits(self.ema, part).mean((1, 2)) for part in x.split(self._chunk())])
+
+    def _chunk(self) -> int:
+        return max(min(CHUNK, 2**23 // (self.levels * math.prod(self.shape))), 1)
 
     @torch.no_grad()
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -220,7 +223,7 @@ class Autoregressive(nn.Module):
         noise of a ``generator`` on the CPU is the same for every device.
         """
         checks.check_count(n)
-        sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+        sizes = [min(self._chunk(), n - start) for start in range(0, n, self._chunk())]
         return torch.cat([self._draw(size, generator) for size in sizes])
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:

@@ -219,7 +219,8 @@ class ConditionalGAN(common.Sampler, nn.Module):
         """Map latents ``(n, latent_dim)`` and class numbers ``(n,)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
         checks.check_latents(z, self.latent_dim)
-        return self.ema(z, checks.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64))
+        labels = checks.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64)
+        return common.in_passes(self.ema, self.shape, z, labels)
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``(n, C, H, W)`` images of the classes ``labels`` (n,), or of class 0, 1, 2, ... in turn if not given.

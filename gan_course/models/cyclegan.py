@@ -221,4 +221,4 @@ class CycleGAN(nn.Module):
         if direction not in self.generator:
             raise unknown("direction", direction, self.generator)
         checks.check_images(x, self.shape[1:])
-        return self.ema.network[direction](x)
+        return common.in_passes(self.ema.network[direction], x.shape[1:], x)

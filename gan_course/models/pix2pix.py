@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -233,4 +234,4 @@ class Pix2Pix(nn.Module):
             ValueError: wrong shape.
         """
         checks.check_images(x, self.shape[1:])
-        return self.ema(x, noise=noise)
+        return common.in_passes(partial(self.ema, noise=noise), x.shape[1:], x)

@@ -190,7 +190,7 @@ class TextGAN(common.Sampler, nn.Module):
         """Map latents ``(n, latent_dim)`` and word numbers ``(n, L)`` to images ``(n, C, H, W)`` by the averaged
         generator."""
         checks.check_latents(z, self.latent_dim)
-        return self.ema(z, self.checked(labels, z.shape[:1]).to(z.device))
+        return common.in_passes(self.ema, self.shape, z, self.checked(labels, z.shape[:1]).to(z.device))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``(n, C, H, W)`` images for the captions ``labels`` (n, L).

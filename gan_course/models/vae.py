@@ -210,14 +210,18 @@ class VAE(common.Sampler, nn.Module):
         """
         checks.check_images(x, self.shape)
         checks.at_least("samples", samples, 1)
-        level, (mean, log_variance) = to_levels(x, self.levels), self.ema_encoder(x)
+        mean, log_variance = self.ema_encoder(x)
         log_weights = []
         for _ in range(samples):
             noise = self.latents(len(x), generator)
             z = self.reparametrize(mean, log_variance, noise)
             log_prior_over_q = 0.5 * (noise.square() - z.square() + log_variance).sum(1)  # log p(z) - log q(z|x)
-            log_weights.append(self.ema_decoder(z).log_prob(level).flatten(1).sum(1) + log_prior_over_q)
+            log_weights.append(common.in_passes(self._log_prob, self.shape, z, x) + log_prior_over_q)
         return -self.bits(torch.logsumexp(torch.stack(log_weights), 0) - math.log(samples))
+
+    def _log_prob(self, z: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) in nats, ``(B,)``, by the averaged decoder."""
+        return self.ema_decoder(z).log_prob(to_levels(x, self.levels)).flatten(1).sum(1)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -229,7 +233,7 @@ class VAE(common.Sampler, nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` to the mean images of p(x|z), ``(n, *shape)`` in [-1, 1]."""
         checks.check_latents(z, self.latent_dim)
-        return self.ema_decoder(z).mean()
+        return common.in_passes(lambda z: self.ema_decoder(z).mean(), self.shape, z)
 
     @torch.no_grad()
     def sample(
@@ -243,4 +247,6 @@ class VAE(common.Sampler, nn.Module):
         """
         checks.check_count(n)
         z = self.latents(n, generator)
-        return self.decode(z) if mean else self.ema_decoder(z).sample(generator)
+        if mean:
+            return self.decode(z)
+        return common.in_passes(lambda z: self.ema_decoder(z).sample(generator), self.shape, z)

@@ -27,7 +27,7 @@ book: $(STAMP)  ## build the HTML book from the stored outputs
 
 test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/jupyter-book build . -W --keep-going --all
 	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder tests --cov=gan_course --cov-report=term:skip-covered --cov-fail-under=95
 	GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book

@@ -19,8 +19,12 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for `import tools.…`
 os.environ["TQDM_DISABLE"] = "1"
-# Files that take longest, first: processes that share them then end at about the same time (`--durations=0` tells).
-LONGEST = ()
+# The files that take longest go first, so that the processes that share them end at about the same time. Names are as
+# in tests/test_*.py; one that is missing here costs seconds, no more. `--durations=0` tells how long each test took.
+LONGEST = (
+    "book_html", "colab", "cyclegan", "autoregressive", "cli", "parallel", "vae", "conditional", "dcgan", "features",
+    "runs", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families", "gan", "execute", "metrics", "package",
+)  # fmt: skip
 matplotlib.use("Agg")
 torch.set_num_threads(1)
 

@@ -170,7 +170,7 @@ def test_kill_9_then_the_same_command_ends_with_the_same_bits(tmp_path):
     subprocess.run([*command, whole], env=environment, check=True, capture_output=True)
 
     process = subprocess.Popen([*command, killed], env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (killed / CHECKPOINT).exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.3)
@@ -189,12 +189,12 @@ def test_kill_9_then_the_same_command_ends_with_the_same_bits(tmp_path):
 def test_ctrl_c_is_130_and_resumable(tmp_path):
     command = [sys.executable, "-m", "gan_course.cli", "train", "gan", *SMALL, "--steps", "100000", "--out", tmp_path]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("samples/*.png")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "stopped after step" in errors and "the same command goes on from there" in errors
     assert checkpoint.load(tmp_path / CHECKPOINT)["step"] > 0

@@ -170,7 +170,7 @@ def test_on_the_gpu():
 def test_the_training_script_runs_and_says_what_is_wrong(tmp_path):
     def run(*args, **env):
         script = [sys.executable, str(ROOT / "tools" / "train_judges.py"), *args]
-        return subprocess.run(script, capture_output=True, text=True, env={**os.environ, **env}, timeout=120)
+        return subprocess.run(script, capture_output=True, text=True, env={**os.environ, **env}, timeout=300)
 
     shown = run("--help")
     assert shown.returncode == 0 and "--validate" in shown.stdout

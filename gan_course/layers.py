@@ -12,7 +12,7 @@ from gan_course import parallel
 
 
 class SpectralNorm(nn.Module):
-    r"""A weight divided by its largest singular value, :math:`W / \sigma(W)`, as a torch parametrization.
+    r"""A weight divided by (an estimate of) its largest singular value, :math:`W / \sigma(W)`: a torch parametrization.
 
     Miyato et al. (2018), section 2.1 and Algorithm 1. The weight is seen as a matrix with one row per output (for a
     convolution: ``(out, in * kh * kw)``; its largest singular value is not the norm of the convolution, which it
@@ -23,6 +23,10 @@ class SpectralNorm(nn.Module):
     as buffers. Using the weight never moves them; :func:`advance_spectral_norms` does, once per discriminator update
     however often that update runs the network. So all passes of an update, the generator's step and evaluation see the
     same weights. :func:`torch.nn.utils.parametrizations.spectral_norm` advances in every training-mode pass instead.
+
+    This :math:`\sigma` is never above the largest singular value, and one iteration per update lags behind a moving weight.
+    So what is used has a largest singular value of 1 or more: 1.16 on average and 1.68 at most with SNGAN's recipe for
+    digits (a rate of 2e-3), 1.08 and 1.12 with its ResNet at 2e-4; with torch's cadence 1.10 and 1.54, 1.06 and 1.09.
 
     Args:
         weight: the weight to normalise; two dimensions or more.
@@ -102,7 +106,8 @@ class MinibatchStd(nn.Module):
     For each group of consecutive samples, the standard deviation of each feature over the group is averaged over all
     features and places; that one number becomes one more feature (channel) of every sample in the group. Karras et al.
     (2018), section 3, who draw no further randomness and learn nothing for it; a simple form of the minibatch
-    discrimination of Salimans et al. (2016), section 3.2.
+    discrimination of Salimans et al. (2016), section 3.2. (In the authors' code the samples of a group are not
+    consecutive, but B / group apart.)
 
     Samples of one group are judged together. So real and generated samples must not share a group: where they pass in
     one batch, first all real ones and then all generated ones, ``group`` must divide the number of each.

@@ -166,8 +166,9 @@ def gradient_penalty(
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     r""":math:`\tfrac12 E[\|\nabla \ell(x)\|_2^2]` at real samples.
 
-    Mescheder et al. (2018), equation 9, without the factor :math:`\gamma`. ``discriminator`` maps ``(B, ...)`` to
-    logits that begin with B. Gradients of the returned scalar flow to its parameters.
+    Mescheder et al. (2018), equation 9, without the factor :math:`\gamma`. (Their program leaves out the half as well:
+    a weight of 10 there is 20 here.) ``discriminator`` maps ``(B, ...)`` to logits that begin with B. Gradients of the
+    returned scalar flow to its parameters.
     """
     return 0.5 * _gradients(discriminator, real.detach()).square().sum(1).mean()
 

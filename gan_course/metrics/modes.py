@@ -97,7 +97,11 @@ def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, flo
 
 
 def mode_shares(points: Tensor, centers: Tensor) -> Tensor:
-    """Return ``(modes,)``: the share of points ``(n, dim)`` nearest to each of the centres ``(modes, dim)``."""
+    """Return ``(modes,)``: the share of points ``(n, dim)`` nearest to each of the centres ``(modes, dim)``.
+
+    All points count. PacGAN's program takes shares among points of high quality only (see :func:`modes_covered`), so
+    that noise far from all modes does not show in its divergence.
+    """
     points, centers = _points(points, centers)
     return nearest(points, centers)[1].bincount(minlength=len(centers)).double() / len(points)
 

@@ -20,7 +20,8 @@ def precision_recall(samples: Tensor, reference: Tensor, k: int = 3) -> tuple[fl
     The support of a set is estimated by balls around its rows that reach to the k-th nearest other row. Precision
     is the share of samples in the support of the reference, recall the share of the reference in the support of
     the samples. Both depend on the numbers of rows: compare at equal numbers only, and beside what real data get.
-    One outlier in the reference has a huge ball, and makes samples near it count as precise.
+    One outlier in the reference has a huge ball, and makes samples near it count as precise. Balls hold their border,
+    as in equation 1.
 
     Args:
         samples, reference: features ``(n, d)`` and ``(m, d)``; finite.
@@ -47,6 +48,9 @@ def density_coverage(samples: Tensor, reference: Tensor, k: int = 5) -> tuple[fl
     .. math:: 1 - \prod_{i=1}^{k} \frac{m - i}{n + m - i} \approx 1 - 2^{-k} \quad (n = m),
 
     so even a perfect generator does not reach 1.
+
+    Balls hold their border. The authors' program leaves it out, which matters where distances are equal, as between
+    whole numbers or copies: a copy of the reference has a density of (k + 1) / k here and of 1 there.
 
     Args:
         samples, reference: features ``(n, d)`` and ``(m, d)``; finite.

@@ -109,7 +109,8 @@ class DCGAN(common.Sampler, nn.Module):
     """DCGAN: two convolutional networks with batch norm, their optimizers, and the training step.
 
     The paper trains with latents of 100 dimensions, uniform in a cube (here normal), batches of 128, and widths of 128
-    at 64x64.
+    at 64x64. It samples from the last weights (``ema_decay=0``). The generator's update has latents of its own, as in
+    Algorithm 1 of Goodfellow et al. (2014); PyTorch's example judges the discriminator's fakes once more.
 
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64, values in [-1, 1].

@@ -18,7 +18,8 @@ class EMA(nn.Module):
 
     for parameters and copies buffers (batch-norm statistics are averages already). GANs circle around a solution
     rather than settle on it; the average lies nearer to its centre (Yazici et al., 2019). It starts at the
-    initial weights, whose share after ``t`` steps is :math:`\beta^t`.
+    initial weights, whose share after ``t`` steps is :math:`\beta^t`. Most papers that the families follow sample from
+    the last weights instead: that is a decay of 0 (every family's ``ema_decay``).
 
     Args:
         network: the network to follow; it is deep-copied and not changed.

@@ -42,7 +42,8 @@ class UNet(nn.Module):
     """An encoder and a decoder, with a skip connection at every size. Isola et al. (2017), appendix 6.1.1.
 
     Every layer halves or doubles the size; channels are 1, 2, 4, 8, 8, ... times width. What the bottleneck cannot
-    hold, such as where exactly an edge lies, goes past it.
+    hold, such as where exactly an edge lies, goes past it. Layers without a norm have a bias, as in the authors' Lua
+    code; in their PyTorch code the encoder's outermost and innermost have none.
 
     Args:
         shape: ``(C, H, W)`` of both the source and the target. The depth is how often H and W can both be halved, at
@@ -89,7 +90,8 @@ class UNet(nn.Module):
 class PatchGAN(nn.Module):
     """A discriminator that judges every patch of an image by a logit of its own. Isola et al. (2017), appendix 6.1.2.
 
-    Each logit sees a patch and nothing beyond it (with instance norm also the whole image's mean and variance).
+    Each logit sees a patch and nothing beyond it (with instance norm also the whole image's mean and variance). The
+    last layer has a bias, for single pixels too, where the authors' PyTorch code has none.
 
     Args:
         channels: of the input.

@@ -146,6 +146,12 @@ class SNGAN(common.Sampler, nn.Module):
     (3, 32, 32) this is its CIFAR-10 model, of which single steps were tested; it was not trained at full scale.
     The norm bounds the slope of the discriminator, and is there alone (Zhang et al. (2019) have it in both networks).
 
+    Other than in the authors' program (sngan_projection): weights start as torch draws them (there Glorot's uniform,
+    with a gain of the root of 2 in the residual branches, and biases of 0); the generator's batch is as large as one of
+    the discriminator's (there twice, 128 and 64); rates stay (there they fall linearly from the first step to 0:
+    ``decay_from=0`` of :func:`gan_course.train.fit`); samples come from an average (there from the last weights:
+    ``ema_decay=0``).
+
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64, values in [-1, 1].
         latent_dim: dimension of the standard normal latent.

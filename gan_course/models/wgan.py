@@ -87,7 +87,9 @@ class WGAN(Wasserstein):
     """WGAN: the critic's slope is bounded by keeping each of its weights in [-clip, clip].
 
     The bound depends on ``clip``, depth and width, so the critic estimates some multiple of the distance. The defaults
-    of rates, ``clip`` and ``n_critic`` are those of Algorithm 1.
+    of rates, ``clip`` and ``n_critic`` are those of Algorithm 1, and so is the order. The authors' program clips before
+    a step instead of after it, and gives the critic 100 updates in each of the generator's first 25 steps and in every
+    500th.
 
     Args:
         shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic: see :class:`Wasserstein`.

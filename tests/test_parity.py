@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from gan_course import losses, metrics
 from gan_course.errors import CheckpointError
-from gan_course.layers import ResBlockDown, ResBlockUp, ResidualBlock
-from gan_course.models import sngan
+from gan_course.layers import MinibatchStd, ResBlockDown, ResBlockUp, ResidualBlock
+from gan_course.models import cyclegan, dcgan, sngan
+from gan_course.models.pix2pix import PatchGAN, UNet
 from gan_course.models.sngan import SNGAN
 from gan_course.train import checkpoint
 
@@ -62,7 +64,7 @@ def test_the_resnet_of_table_4():
     g, d = sngan.ResNetGenerator((3, 32, 32), 128, 128), sngan.ResNetDiscriminator((3, 32, 32), 128)
     assert layers(g) == ["dense 4096+", *["ResBlockUp 256"] * 3, "norm", "ReLU", "3x3 conv/1 3+", "Tanh"]
     assert layers(d) == [*["ResBlockDown 128"] * 4, "ReLU", "dense 1"]
-    # The authors' program has 4,276,739 and 1,053,824 + 1; idle are there the biases before the second norm of a block.
+    # The authors' program has 4,276,739 and 1,053,824; idle are there the biases before the second norm of a block.
     assert count(g) == 4_276_739 - 3 * 256
     assert count(d) == 1_053_824
 
@@ -92,3 +94,77 @@ def test_a_checkpoint_without_that_bias_is_refused_by_name():
     ) as error:
         checkpoint.restore(model, state)
     assert "\n" not in str(error.value)
+
+
+# --- DCGAN: figure 1 --------------------------------------------------------------------------------
+
+
+def test_the_dcgan_of_figure_1():
+    g, d = dcgan.Generator((3, 64, 64), 100, 128), dcgan.Discriminator((3, 64, 64), 128)
+    ups = [x for c in (512, 256, 128) for x in (f"4x4 deconv/2 {c}", "norm", "ReLU")]
+    assert layers(g) == ["dense 16384", "norm", "ReLU", *ups, "4x4 deconv/2 3+", "Tanh"]
+    downs = [x for c in (256, 512, 1024) for x in (f"4x4 conv/2 {c}", "norm", "lReLU 0.2")]
+    assert layers(d) == ["4x4 conv/2 128+", "lReLU 0.2", *downs, "dense 1+"]
+
+
+def test_dcgan_has_the_size_of_pytorchs_example():
+    """With its 64 channels, and biases in the outermost layers: 3 in the generator, 64 and 1 in the discriminator."""
+    assert count(dcgan.Generator((3, 64, 64), 100, 64)) == 3_576_704 + 3
+    assert count(dcgan.Discriminator((3, 64, 64), 64)) == 2_765_568 + 64 + 1
+
+
+# --- pix2pix and CycleGAN: their appendices ---------------------------------------------------------
+
+
+def test_the_unet_of_the_appendix():
+    net = UNet((3, 256, 256), 64, "batch", 0.5)
+    down = [["4x4 conv/2 64+", "lReLU 0.2"]]
+    down += [[f"4x4 conv/2 {c}", "norm", "lReLU 0.2"] for c in (128, 256, 512, 512, 512, 512)]
+    assert [layers(block) for block in net.downs] == [*down, ["4x4 conv/2 512+", "lReLU 0.2"]]
+    up = [[f"4x4 deconv/2 {c}", "norm", "ReLU"] for c in (512, 512, 512, 512, 256, 128, 64)]
+    assert [layers(block) for block in net.ups] == [*up, ["4x4 deconv/2 3+", "Tanh"]]
+    assert net.noisy == 3 and net.dropout == 0.5
+    # The authors' PyTorch program has no bias in the encoder's outermost and innermost layers, their Lua program has.
+    assert count(net) == 54_413_955 + 64 + 512 == 54_414_531
+
+
+def test_the_patchgan_of_the_appendix():
+    net = PatchGAN(6, 64, 70, "batch")
+    middle = [x for c, s in ((128, 2), (256, 2), (512, 1)) for x in (f"4x4 conv/{s} {c}", "norm", "lReLU 0.2")]
+    assert layers(net) == ["4x4 conv/2 64+", "lReLU 0.2", *middle, "4x4 conv/1 1+"]
+    assert count(net) == 2_768_705
+
+
+def test_the_resnet_of_cyclegan():
+    net = cyclegan.ResNetGenerator(3, 64, 2, 9, "instance")
+    downs = [x for c in (128, 256) for x in (f"3x3 conv/2 {c}", "norm", "ReLU")]
+    ups = [x for c in (128, 64) for x in (f"3x3 deconv/2 {c}", "norm", "ReLU")]
+    blocks = ["ResidualBlock 256"] * 9
+    assert layers(net) == ["7x7 conv/1 64", "norm", "ReLU", *downs, *blocks, *ups, "7x7 conv/1 3+", "Tanh"]
+    idle = 64 + 128 + 256 + 9 * 2 * 256 + 128 + 64  # the authors' program has biases before instance norm
+    assert count(net) == 11_378_179 - idle == 11_372_931
+
+
+# --- conventions that the documentation states ------------------------------------------------------
+
+
+def test_a_copy_of_the_reference_is_denser_where_balls_hold_their_border():
+    x = torch.randn(200, 3)
+    assert metrics.density_coverage(x, x, k=5) == (pytest.approx(6 / 5), 1)
+
+
+def test_r1_has_the_half_of_equation_9():
+    slope = torch.tensor([3.0, 4.0])
+    assert losses.r1_penalty(lambda x: x @ slope, torch.randn(7, 2)).item() == pytest.approx(25 / 2)
+
+
+def test_shares_of_modes_count_points_far_from_all():
+    """PacGAN's program would leave out the last one: the shares would be equal."""
+    points, centers = torch.tensor([[0.0], [1.0], [7.0]]), torch.tensor([[0.0], [1.0]])
+    assert metrics.mode_shares(points, centers).tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert metrics.modes_covered(points, centers, 0.1) == (2, pytest.approx(2 / 3))
+
+
+def test_groups_of_minibatch_std_are_consecutive():
+    x = torch.tensor([0.0, 2.0, 5.0, 5.0]).view(4, 1)
+    torch.testing.assert_close(MinibatchStd(2)(x)[:, 1], torch.tensor([1.0, 1.0, 0.0, 0.0]), atol=1e-3, rtol=0)

@@ -316,7 +316,7 @@ def _extractor(
 def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
     from torchvision.utils import save_image  # these take a second or two to import
 
-    from gan_course import plot
+    from gan_course.notebook import plot
 
     columns = columns or max(round(len(images) ** 0.5), 1)
     path.parent.mkdir(parents=True, exist_ok=True)

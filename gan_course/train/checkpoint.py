@@ -74,20 +74,20 @@ def _fitting(what: str) -> Iterator[None]:
 def random_state(device: torch.device) -> dict[str, Tensor | None]:
     """Return the state of torch's generators on the CPU and on ``device`` (None there if it is the CPU)."""
     on_device = None
-    if device.type == "cuda":
-        on_device = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        on_device = torch.mps.get_rng_state()
+    if device.type != "cpu":
+        on_device = torch.get_device_module(device).get_rng_state(*_which(device))
     return {"cpu": torch.get_rng_state(), "device": on_device}
 
 
 def set_random_state(device: torch.device, state: dict[str, Tensor | None]) -> None:
     """Put what :func:`random_state` returned back; what was saved on the CPU leaves ``device`` as it is."""
     torch.set_rng_state(state["cpu"].cpu())
-    if state["device"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state["device"].cpu(), device)
-    elif state["device"] is not None and device.type == "mps":
-        torch.mps.set_rng_state(state["device"].cpu())
+    if state["device"] is not None and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(state["device"].cpu(), *_which(device))
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    return () if device.type == "mps" else (device,)  # there is only one of Apple's, and torch.mps takes no argument
 
 
 def save(path: Path | str, state: dict[str, Any]) -> None:

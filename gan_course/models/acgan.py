@@ -63,16 +63,16 @@ class ACGAN(ConditionalGAN):
         b = real.shape[1]
         for x, y in zip(real, labels, strict=True):
             with torch.no_grad():
-                fake = self.generator(self.latents(b), y)
+                fake = self.generator(self.latents(b), y)  # the label enters here; D is not told it
             source, classes = self.discriminator(torch.cat([x, fake]))
-            loss_d = self.discriminator_loss(*source.chunk(2))
+            loss_d = self.discriminator_loss(*source.chunk(2))  # -L_S
             # cross_entropy takes logits: it contains the softmax.
             class_real, class_fake = (cross_entropy(logits, y) for logits in classes.chunk(2))
-            common.update(self.optimizer_d, loss_d + class_real + class_fake)
+            common.update(self.optimizer_d, loss_d + class_real + class_fake)  # -(L_S + L_C), L_C on fakes too
 
         source, classes = self.discriminator(self.generator(self.latents(b), y))
-        loss_g = self.generator_loss(source)
-        common.update(self.optimizer_g, loss_g + cross_entropy(classes, y))
+        loss_g = self.generator_loss(source)  # the non-saturating form of L_S
+        common.update(self.optimizer_g, loss_g + cross_entropy(classes, y))  # -(L_C - L_S): L_C has the same sign
         self.ema.update(self.generator)
         return {
             "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),

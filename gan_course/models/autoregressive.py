@@ -88,7 +88,7 @@ class GatedLayer(nn.Module):
         super().__init__()
         self.residual = kind == "B"
         self.up = MaskedConv2d(channels_in, 2 * width, (size, size), 2, kind)
-        self.left = MaskedConv2d(channels_in, 2 * width, (1, size), 3, kind)
+        self.left = MaskedConv2d(channels_in, 2 * width, (1, size), 3, kind)  # twice the width: values and gates
         self.across = nn.Conv2d(2 * width, 2 * width, 1)
         self.out = nn.Sequential(parallel.Dropout(dropout), nn.Conv2d(width, width, 1))
 
@@ -194,7 +194,7 @@ class Autoregressive(nn.Module):
             ``loss``, a detached scalar, in bits per pixel.
         """
         checks.check_real(real, self.shape)
-        loss = self.bits(self.network, real.flatten(0, 1)).mean()
+        loss = self.bits(self.network, real.flatten(0, 1)).mean()  # exact: no bound and no second network
         common.update(self.optimizer, loss)
         self.ema.update(self.network)
         return {"loss": loss.detach()}

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from gan_course import parallel
 from gan_course.checks import check_count, check_latents
 
-
 #: Values of images that are computed in one pass where there is no gradient: 170 images of 3x32x32, 2 of 3x256x256.
 #: It bounds the memory, to 0.3 to 1 GB for the networks of the papers.
 PASS = 2**19

@@ -195,13 +195,13 @@ class ConditionalGAN(common.Sampler, nn.Module):
         b = real.shape[1]
         for x, y in zip(real, labels, strict=True):
             with torch.no_grad():
-                fake = self.generator(self.latents(b), y)
+                fake = self.generator(self.latents(b), y)  # with the labels of the real batch: see the class
             advance_spectral_norms(self.discriminator)  # where it has any
             real_logits, fake_logits = self.discriminator(torch.cat([x, fake]), y.repeat(2)).chunk(2)
-            loss_d = self.discriminator_loss(real_logits, fake_logits)
+            loss_d = self.discriminator_loss(real_logits, fake_logits)  # equation 2, per sample and its label
             common.update(self.optimizer_d, loss_d)
 
-        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b), y), y))
+        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b), y), y))  # the last labels
         common.update(self.optimizer_g, loss_g)
         self.ema.update(self.generator)
         return {

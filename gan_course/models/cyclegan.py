@@ -185,24 +185,24 @@ class CycleGAN(nn.Module):
         g, f = self.generator["ab"], self.generator["ba"]
         d_a, d_b = self.discriminator["a"], self.discriminator["b"]
 
-        fake_b, fake_a = g(a), f(b)
+        fake_b, fake_a = g(a), f(b)  # G: A to B, and F: B to A, of the paper
         # The paper's loss has no factor 1/2 for the generators, and that of Mao et al. has.
         loss_gan = 2 * (losses.generator_least_squares(d_b(fake_b)) + losses.generator_least_squares(d_a(fake_a)))
-        loss_cycle = l1_loss(f(fake_b), a) + l1_loss(g(fake_a), b)
-        loss_g = loss_gan + self.cycle * loss_cycle
+        loss_cycle = l1_loss(f(fake_b), a) + l1_loss(g(fake_a), b)  # equation 2: forward and backward cycle
+        loss_g = loss_gan + self.cycle * loss_cycle  # equation 3
         logs = {"loss_gan": loss_gan.detach(), "loss_cycle": loss_cycle.detach()}
         if self.identity:
             loss_identity = l1_loss(g(b), b) + l1_loss(f(a), a)
             loss_g = loss_g + self.identity * loss_identity
             logs["loss_identity"] = loss_identity.detach()
-        common.update(self.optimizer_g, loss_g)
+        common.update(self.optimizer_g, loss_g)  # one Adam for both generators: their losses are one sum
 
         fake_b, fake_a = self.pool["b"](fake_b), self.pool["a"](fake_a)
         # For the discriminators the paper divides by 2: the loss of Mao et al. as it is. Separate passes: with batch
         # norm, real and fake must not share their statistics.
         loss_d_b = losses.discriminator_least_squares(d_b(b), d_b(fake_b))
         loss_d_a = losses.discriminator_least_squares(d_a(a), d_a(fake_a))
-        loss_d = loss_d_a + loss_d_b
+        loss_d = loss_d_a + loss_d_b  # they share no weights, so one update is two
         common.update(self.optimizer_d, loss_d)
 
         self.ema.update(self.generator)

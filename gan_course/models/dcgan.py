@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
     def __init__(self, shape: tuple[int, ...], width: int, batch_norm: bool = True):
         super().__init__()
         side, halvings = plan(shape)
-        layers = [nn.Conv2d(shape[0], width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers = [nn.Conv2d(shape[0], width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]  # no norm: see above
         for c in [width * 2**i for i in range(halvings - 1)]:
             layers.append(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not batch_norm))
             layers += [nn.BatchNorm2d(2 * c)] if batch_norm else []
@@ -171,14 +171,14 @@ class DCGAN(common.Sampler, nn.Module):
 
         for x in real:
             with torch.no_grad():  # the discriminator's loss moves the discriminator only
-                fake = self.generator(self.latents(b))
+                fake = self.generator(self.latents(b))  # batch norm takes the statistics of these fakes
             # Two passes: batch norm over a mixed batch would tell from the statistics how the halves differ.
             real_logits, fake_logits = self.discriminator(x), self.discriminator(fake)
-            loss_d = self.discriminator_loss(real_logits, fake_logits)
+            loss_d = self.discriminator_loss(real_logits, fake_logits)  # one update for both passes together
             common.update(self.optimizer_d, loss_d)
 
         # The gradient flows through the discriminator, and is kept in the generator only.
-        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))
+        loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b))))  # fakes alone, as above
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

@@ -43,7 +43,7 @@ class Generator(nn.Module):
             nn.Linear(latent_dim, width, bias), norm(width), nn.LeakyReLU(slope),
             nn.Linear(width, width, bias), norm(width), nn.LeakyReLU(slope),
             nn.Linear(width, math.prod(shape)),
-            nn.Tanh() if len(shape) == 3 else nn.Identity(),
+            nn.Tanh() if len(shape) == 3 else nn.Identity(),  # images are scaled to [-1, 1]; points have no bounds
         )  # fmt: skip
 
     def forward(self, z: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
             nn.Flatten(),
             nn.Linear(math.prod(shape), width), nn.LeakyReLU(0.2), parallel.Dropout(dropout),
             nn.Linear(width, width), nn.LeakyReLU(0.2), parallel.Dropout(dropout),
-            nn.Linear(width, 1),
+            nn.Linear(width, 1),  # a logit: the losses contain the sigmoid
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,19 +148,19 @@ class GAN(common.Sampler, nn.Module):
 
         for x in real:
             with torch.no_grad():  # the discriminator's loss moves the discriminator only
-                fake = self.generator(self.latents(b))
-            x, fake = self.packed(x), self.packed(fake)
+                fake = self.generator(self.latents(b))  # fresh latents for every update, as in Algorithm 1
+            x, fake = self.packed(x), self.packed(fake)  # PacGAN: m samples of one kind as one input
             # One pass over both halves: allowed because the discriminator has no batch norm.
             real_logits, fake_logits = self.discriminator(torch.cat([x, fake])).chunk(2)
-            loss_d = self.discriminator_loss(real_logits, fake_logits)
+            loss_d = self.discriminator_loss(real_logits, fake_logits)  # minus the value: we descend, the paper ascends
             penalty = self.r1 * losses.r1_penalty(self.discriminator, x) if self.r1 else 0
             common.update(self.optimizer_d, loss_d + penalty)
 
         # The gradient flows through the discriminator, and is kept in the generator only.
-        loss_g = self.generator_loss(self.discriminator(self.packed(self.generator(self.latents(b)))))
-        common.update(self.optimizer_g, loss_g)
+        loss_g = self.generator_loss(self.discriminator(self.packed(self.generator(self.latents(b)))))  # new z
+        common.update(self.optimizer_g, loss_g)  # one update for n_critic of the discriminator
 
-        self.ema.update(self.generator)
+        self.ema.update(self.generator)  # only sampling sees the average: training goes on with the raw weights
         return {
             "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
             "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),

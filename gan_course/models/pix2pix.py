@@ -205,16 +205,16 @@ class Pix2Pix(nn.Module):
         checks.check_real(real, self.shape, batches=1)
         source, target = real[0].unbind(1)
 
-        fake = self.generator(source)
+        fake = self.generator(source)  # with its graph: both updates use the same translations
         # Separate passes: with batch norm, real and fake must not share their statistics.
         real_logits = self.judge(source, target)
-        fake_logits = self.judge(source, fake.detach())
+        fake_logits = self.judge(source, fake.detach())  # detached: the generator is updated below
         # Halved as in the paper, to slow D down. Adam, whose steps do not depend on the loss's scale, hardly notices.
         loss_d = self.discriminator_loss(real_logits, fake_logits) / 2
         common.update(self.optimizer_d, loss_d)
 
-        l1 = l1_loss(fake, target)
-        loss_g = self.generator_loss(self.judge(source, fake)) + self.l1 * l1
+        l1 = l1_loss(fake, target)  # equation 3: the coarse structure; D is left the texture
+        loss_g = self.generator_loss(self.judge(source, fake)) + self.l1 * l1  # equation 4, D as just updated
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

@@ -198,7 +198,7 @@ class SNGAN(common.Sampler, nn.Module):
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         generator, discriminator = NETWORKS[networks]
         self.generator = generator(shape, latent_dim, width)
-        self.discriminator = discriminator(shape, width, spectral)
+        self.discriminator = discriminator(shape, width, spectral)  # normalised; the generator is not
         self.ema = EMA(self.generator, ema_decay)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
@@ -224,11 +224,11 @@ class SNGAN(common.Sampler, nn.Module):
                 fake = self.generator(self.latents(b))
             # One pass over both halves: allowed because the discriminator has no batch norm.
             real_logits, fake_logits = self.logits(torch.cat([x, fake])).chunk(2)
-            loss_d = self.discriminator_loss(real_logits, fake_logits)
+            loss_d = self.discriminator_loss(real_logits, fake_logits)  # hinge: equation 16 by default
             common.update(self.optimizer_d, loss_d)
 
         # The gradient flows through the discriminator, and is kept in the generator only.
-        loss_g = self.generator_loss(self.logits(self.generator(self.latents(b))))
+        loss_g = self.generator_loss(self.logits(self.generator(self.latents(b))))  # equation 17; same weights as above
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

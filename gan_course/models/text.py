@@ -156,11 +156,11 @@ class TextGAN(common.Sampler, nn.Module):
                 fake = self.generator(self.latents(b), words)
             # One pass over all images: allowed because the discriminator has no batch norm.
             real_maps, fake_maps = self.discriminator.trunk(torch.cat([x, fake])).chunk(2)
-            others = parallel.own(parallel.gather(words).roll(1, 0))
+            others = parallel.own(parallel.gather(words).roll(1, 0))  # captions of other images: mismatched pairs
             maps, texts = [real_maps, real_maps, fake_maps], [words, others, words]
             right, wrong, fakes = self.discriminator.match(torch.cat(maps), torch.cat(texts)).chunk(3)
             # The mean over wrong and fake ones together is the paper's factor 1/2 for each.
-            loss_d = losses.discriminator_cross_entropy(right, torch.cat([wrong, fakes]))
+            loss_d = losses.discriminator_cross_entropy(right, torch.cat([wrong, fakes]))  # lines 7 to 10
             common.update(self.optimizer_d, loss_d)
 
         loss_g = losses.generator_non_saturating(self.discriminator(self.generator(self.latents(b), words), words))

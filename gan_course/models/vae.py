@@ -176,7 +176,7 @@ class VAE(common.Sampler, nn.Module):
         z = self.reparametrize(mean, log_variance, parallel.randn(*mean.shape, dtype=mean.dtype, device=mean.device))
         reconstruction = -self.bits(self.decoder(z).log_prob(to_levels(x, self.levels)).flatten(1).sum(1)).mean()
         kl = self.bits(kl_to_standard_normal(mean, log_variance)).mean()
-        loss = reconstruction + self.beta * kl
+        loss = reconstruction + self.beta * kl  # minus the ELBO, for beta 1
         common.update(self.optimizer, loss)
 
         self.ema_encoder.update(self.encoder)

@@ -119,7 +119,7 @@ class WGAN(Wasserstein):
     ):
         super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
         self.clip = clip
-        self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), lr_g)
+        self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), lr_g)  # not Adam: see lr_g
         self.optimizer_d = torch.optim.RMSprop(self.critic.parameters(), lr_d)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -138,14 +138,14 @@ class WGAN(Wasserstein):
 
         for x in real:
             with torch.no_grad():  # the critic's loss moves the critic only
-                fake = self.generator(self.latents(b))
+                fake = self.generator(self.latents(b))  # a new z for every critic update: lines 3 and 4 of Algorithm 1
             real_scores, fake_scores = self.critic(torch.cat([x, fake])).chunk(2)
-            loss_d = losses.critic_wasserstein(real_scores, fake_scores)
+            loss_d = losses.critic_wasserstein(real_scores, fake_scores)  # minus the estimate: the critic maximises it
             common.update(self.optimizer_d, loss_d)
             losses.clip_weights(self.critic, self.clip)  # after the step, or the weights would leave the bounds again
 
         # The gradient flows through the critic, and is kept in the generator only.
-        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))
+        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))  # -E f(G(z)): lines 9 to 11
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
@@ -209,15 +209,17 @@ class WGANGP(Wasserstein):
 
         for x in real:
             with torch.no_grad():  # the critic's loss moves the critic only
-                fake = self.generator(self.latents(b))
+                fake = self.generator(self.latents(b))  # a new z for every critic update: line 4 of Algorithm 1
             real_scores, fake_scores = self.critic(torch.cat([x, fake])).chunk(2)
-            negative_distance = losses.critic_wasserstein(real_scores, fake_scores)
-            penalty = losses.gradient_penalty(self.critic, x, fake, one_sided=self.one_sided)
-            loss_d = negative_distance + self.penalty * penalty
+            negative_distance = losses.critic_wasserstein(real_scores, fake_scores)  # no log and no sigmoid: scores
+            penalty = losses.gradient_penalty(self.critic, x, fake, one_sided=self.one_sided)  # at points between them
+            loss_d = negative_distance + self.penalty * penalty  # line 7 of Algorithm 1
             common.update(self.optimizer_d, loss_d)
 
         # The gradient flows through the critic, and is kept in the generator only.
-        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))
+        loss_g = losses.generator_wasserstein(
+            self.critic(self.generator(self.latents(b)))
+        )  # -E f(G(z)): line 12
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

@@ -25,8 +25,9 @@ class SpectralNorm(nn.Module):
     same weights. :func:`torch.nn.utils.parametrizations.spectral_norm` advances in every training-mode pass instead.
 
     This :math:`\sigma` is never above the largest singular value, and one iteration per update lags behind a moving
-    weight. So what is used has a largest singular value of 1 or more: 1.16 on average and 1.68 at most with SNGAN's recipe for
-    digits (a rate of 2e-3), 1.08 and 1.12 with its ResNet at 2e-4; with torch's cadence 1.10 and 1.54, 1.06 and 1.09.
+    weight. So what is used has a largest singular value of 1 or more: 1.16 on average and 1.68 at most with SNGAN's
+    recipe for digits (a rate of 2e-3), 1.08 and 1.12 with its ResNet at 2e-4; with torch's cadence 1.10 and 1.54, 1.06
+    and 1.09.
 
     Args:
         weight: the weight to normalise; two dimensions or more.

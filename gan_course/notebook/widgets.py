@@ -26,7 +26,7 @@ Frames = Sequence[bytes] | Mapping[str, "Frames"]
 
 # Colours come from the page around (any theme, light or dark); blue has a contrast above 3 on white and on black.
 STYLE = """<style>
-.gan-widget .controls { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .8rem; }
+.gan-widget .controls { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .8rem; padding: 5px; }
 .gan-widget button, .gan-widget select { font: inherit; color: inherit; background: transparent; min-height: 2rem;
   border: 1px solid #808080; border-radius: 4px; padding: .1rem .6rem; max-width: 100%; }
 .gan-widget option { color: black; background: white; }
@@ -47,9 +47,12 @@ SCRIPT = """<script>
     document.querySelector(`.gan-widget[data-name="${name}"]:not([data-ready])`);
   root.dataset.ready = "";
   const controls = root.querySelector(".controls");
-  controls.dataset.lmSuppressShortcuts = "true";  // JupyterLab would take the arrow keys
   controls.replaceChildren();
-  const add = (parent, tag, properties) => parent.appendChild(Object.assign(document.createElement(tag), properties));
+  const add = (parent, tag, properties) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.dataset.lmSuppressShortcuts = "true";  // JupyterLab would take the arrow keys
+    return parent.appendChild(element);
+  };
 
   const selects = menus.map(([title, options]) => {
     const select = add(add(controls, "label", { textContent: title + " " }), "select", { onchange: show });

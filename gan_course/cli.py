@@ -6,8 +6,9 @@ import argparse
 import ast
 import inspect
 import json
+import re
 import sys
-from collections.abc import Callable
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 from gan_course import __version__, data, metrics, models, parallel
 from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
-from gan_course.errors import CheckpointError, DataError, unknown
-from gan_course.metrics import inception
+from gan_course.errors import CheckpointError, DataError, NoSplitError, unknown
+from gan_course.metrics.report import EXTRACTORS
 from gan_course.notebook import profiles
 from gan_course.train import checkpoint, fit
 from gan_course.train.runs import CHECKPOINT
@@ -29,21 +30,32 @@ DATA_HELP = (
     "digits, glyphs, mnist, fashion-mnist, cifar10, stl10, or a folder of images; for translators TASK-NAME, as in"
     " neon-digits, or facades, horse2zebra, or a folder of pairs or domains, and from-NAME for the way back"
 )
-EXTRACTORS = ("judge", "pixels", "inception")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"gan-course: warning: {message}", file=sys.stderr)
+            if not -(2**63) <= getattr(options, "seed", 0) < 2**64:
+                raise ValueError(f"seed must lie in -2**63 to 2**64 - 1, got {options.seed}")
+            options.command(options)
     except (ValueError, DataError, CheckpointError, FloatingPointError, OSError) as error:
-        print(f"gan-course: error: {error}", file=sys.stderr)
+        print(f"gan-course: error: {_by_option(str(error), options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:
         print(f"gan-course: {str(interruption) or 'interrupted'}; the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+def _by_option(message: str, options: argparse.Namespace) -> str:
+    """A message about an argument of a function, with the name of the option that it came from."""
+    argument = re.match("[a-z_]*", message)[0]
+    option = {"name": "data", "real": "batch"}.get(argument, argument)  # of what is real, all but the number is right
+    given = option in vars(options) and option not in ("command", "family", "run")
+    return f"--{option.replace('_', '-')}{message[len(argument):]}" if given else message
 
 
 def show_list(options: argparse.Namespace) -> None:
@@ -80,13 +92,8 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
     fitting = {"steps": 2_000, "batch": 64, "warmup": 0, "decay_from": None, "decay": "linear"}
     fitting = {name: recipe.pop(name, usual) for name, usual in fitting.items()}
     fitting |= {name: given for name in fitting if (given := getattr(options, name)) is not None}
-    if fitting["steps"] < 1:
-        raise ValueError(f"--steps must be at least 1, got {fitting['steps']}")
-    usual_size = recipe.pop("size", None)
-    size = usual_size if options.size is None else options.size
-    train_set = load_data(models.family(options.family), options.data, "train", size, options.channels, device)
-    torch.manual_seed(options.seed)
-    usual = inspect.signature(models.family(options.family)).parameters
+    family, size = models.family(options.family), recipe.pop("size", None)
+    usual = inspect.signature(family).parameters
     known = [name for name in usual if name != "shape"]  # which the data have
     if options.lr is not None:
         recipe |= {name: options.lr for name in known if name in ("lr", "lr_g", "lr_d")}
@@ -96,12 +103,21 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
         if isinstance(usual[name].default, bool) and not isinstance(value, bool):
             raise ValueError(f"--set {name} must be true or false, got {value!r}")
         recipe[name] = value
+    load = partial(load_data, family, options.data, "train", channels=options.channels, device=device)
     try:
+        if options.size is not None:
+            size = options.size
+        elif size is None:  # no recipe tells it: as large as the data are and the family can
+            size = models.fitting_size(options.family, load(size=None, limit=2), **recipe)
+        train_set = load(size=size)
+        torch.manual_seed(options.seed)
         model = models.build(options.family, train_set, **recipe).to(device)
     except TypeError as error:
         if not options.set:
             raise
         raise ValueError(f"--set gives a value of the wrong type ({error})") from error
+    if "num_classes" in model.settings and train_set.labels.ndim == 1 and parallel.rank() == 0:
+        print(f"classes: {_numbered(train_set.classes)}")
     fit(
         model,
         train_set,
@@ -123,8 +139,10 @@ def sample(options: argparse.Namespace) -> None:
     if hasattr(model, "translate"):
         if options.labels is not None or options.caption is not None:
             raise ValueError(f"--labels and --caption are not for translators such as {model.family!r}")
-        source = _run_data(model, state, options, "test", device).a.images(options.n)
-        beside = torch.stack([source, model.translate(source)], 1).flatten(0, 1)
+        name, way = _data_of_run(model, state, options)
+        source = translation.load_source(name, size=model.shape[-2:], device=device, limit=options.n).images(options.n)
+        translated = model.translate(source) if way == "ab" else model.translate(source, way)
+        beside = torch.stack([source, translated], 1).flatten(0, 1)
         _write_grid(beside, options.out, columns=2 * max(round((len(source) / 2) ** 0.5), 1))
         return
     if options.data:
@@ -136,117 +154,78 @@ def sample(options: argparse.Namespace) -> None:
         generator=torch.Generator().manual_seed(options.seed),
     )
     _write_grid(samples, options.out)
+    if "num_classes" in model.settings and options.caption is None and (classes := state["run"].get("classes")):
+        drawn = "all in turn" if options.labels is None else " ".join(map(str, options.labels))
+        print(f"classes: {drawn}; known: {_numbered(classes)}")
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure samples of a run beside real images, print and keep the numbers."""
-    device = profiles.device(options.device)
-    model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
-    train_set, test_set = (_run_data(model, state, options, split, device) for split in ("train", "test"))
-    name = _data_name(model, state, options)
-    if name == "cifar10":  # which may have given the version in JPEG
-        name = train_set.name
-    if train_set.shape != tuple(model.shape):
-        raise ValueError(
-            f"--data {name} has images of shape {train_set.shape}, the run in {options.run} makes {tuple(model.shape)}"
-        )
-    extractor, probabilities, called = _extractor(options.features, name, model.shape, device)
-    translates = isinstance(test_set, Domains)
-    numbers = [len(one) for one in ((train_set.b, test_set.a, test_set.b) if translates else (train_set, test_set))]
-    count = min(options.n, *(numbers if translates else numbers[:1]))
-    if min(options.n, *numbers) < 6:
-        raise ValueError(
-            f"--n must be at least 6, and so must the numbers of images in both splits,"
-            f" {' and '.join(map(str, numbers))}; got {options.n}"
-        )
-    if translates:
-        real, reference = train_set.b.draw(count), test_set.b.images(count)
-        samples, extra = model.translate(test_set.a.images(count)), {}
-        if test_set.paired:  # then b is the truth of a
-            extra["error_to_truth"] = ((samples - reference).square().mean() / reference.var(0).mean()).item()
-    else:
-        real, reference = train_set.draw(count), test_set.draw(count)
-        samples, extra = _judged_samples(model, name, test_set, reference, probabilities, count, options.seed)
-    rows = {
-        "generated": {**metrics.evaluate(samples, reference, extractor, probabilities), **extra},
-        "real": metrics.evaluate(real, reference, extractor, probabilities),
-    }
-    if name.startswith("stacked-"):
-        judge = metrics.judge(name.removeprefix("stacked-"), model.shape[-1], device)
-        rows["generated"] |= metrics.summarize_stacked(samples, judge)
-        rows["real"] |= metrics.summarize_stacked(real, judge)
-    result = {
-        "data": name, "step": state["step"], "samples": len(samples), "reference": len(reference),
-        "features": called, "seed": options.seed, **rows,
-    }  # fmt: skip
+    model, state = checkpoint.load_model(options.run / CHECKPOINT, device := profiles.device(options.device))
+    name, way = _data_of_run(model, state, options)
+    sets = [
+        load_data(model, name, split, model.shape[-2:], model.shape[-3], device, translation.has_pairs(name))
+        for split in data.SPLITS
+    ]
+    measured = metrics.evaluate_model(
+        model, *sets, n=options.n, features=options.features, seed=options.seed, direction=way,
+        classes=state["run"].get("classes"),
+    )  # fmt: skip
+    name = sets[0].name if name == "cifar10" else name  # which may have given the version in JPEG
+    result = {"data": name, "step": state["step"], **measured}
     path = options.run / "metrics.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     print(
-        f"{name}, step {state['step']:,}: {len(samples):,} generated and as many real training images, each against"
-        f" {len(reference):,} test images"
+        f"{name}, step {state['step']:,}: {measured['samples']:,} generated and as many real training images of shape"
+        f" {model.shape[-3:]}, each against {measured['reference']:,} test images"
     )
-    print(f"features: {called}\n{'':16}  {'generated':>12}  {'real':>12}")
-    for metric, value in rows["generated"].items():
-        beside = f"{rows['real'][metric]:12.4g}" if metric in rows["real"] else ""
-        print(f"{metric:16}  {value:12.4g}  {beside}".rstrip())
+    print(f"features: {measured['features']}\n{'':16}  {'generated':>12}  {'real':>12}")
+    for metric in measured["generated"]:
+        values = [measured[row][metric] for row in ("generated", "real") if metric in measured[row]]
+        shown = ("not finite" if value is None else f"{value:.4g}" for value in values)
+        print(f"{metric:16}" + "".join(f"  {value:>12}" for value in shown))
     print(f"written to {path}")
-
-
-def _judged_samples(
-    model: nn.Module,
-    name: str,
-    test_set: DataSet,
-    reference: Tensor,
-    probabilities: Callable[[Tensor], Tensor] | None,
-    n: int,
-    seed: int,
-) -> tuple[Tensor, dict[str, float]]:
-    """Draw samples; return them with what only their family can be asked: is the condition obeyed, how many bits?"""
-    generator, device = torch.Generator().manual_seed(seed), reference.device
-    if getattr(model, "reads_captions", False):
-        drawn = data.load(name, size=model.shape[-1], split="test", device=device)  # what the captions are about
-        rows = torch.arange(n, device=device) % len(drawn)
-        samples = model.sample(n, labels=test_set.labels[rows], generator=generator)
-        found = glyphs.measured_colors(samples)
-        obeyed = {f"{factor}_obeyed": found[factor] == drawn.factors[factor][rows] for factor in found}
-        return samples, {factor: right.float().mean().item() for factor, right in obeyed.items()}
-    samples = model.sample(n, generator=generator)
-    if hasattr(model, "bits_per_pixel"):
-        return samples, {"bits_per_pixel": model.bits_per_pixel(reference).mean().item()}
-    if probabilities and model.settings.get("num_classes") == len(test_set.classes or []):
-        wanted = models.common.cycled_labels(n, len(test_set.classes), device)
-        return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).float().mean().item()}
-    return samples, {}
 
 
 def show_data(options: argparse.Namespace) -> None:
     """Fetch a data set or two domains if need be, verify and describe them."""
+    wanted = options.out
     for split in data.SPLITS:
-        if translation.is_task(options.name):
-            paired = translation.has_pairs(options.name)
-            both = data.load_domains(options.name, size=options.size, split=split, paired=paired)
-            size = f"{len(both):,} pairs" if paired else f"{len(both.a):,} and {len(both.b):,} unpaired images"
-            print(f"{options.name} {split}: {size} of shape {both.a.shape}")
-            shown, columns = both.images(32).flatten(0, 1), 8  # an image of a, one of b: its partner if there are any
-        else:
-            images = data.load(options.name, size=options.size, split=split)
-            line = f"{images.name} {split}: {len(images):,} images of shape {images.shape}"
-            if images.labels is not None:
-                line += f", images per class {images.labels.bincount().tolist()}"
-            print(line)
-            shown, columns = images.draw(64), None
-        if options.out and split == "train":
-            _write_grid(shown, options.out, columns)
+        try:
+            shown, columns = _described(options.name, options.size, split)
+        except NoSplitError as missing:
+            print(f"no {split} images: {missing}")
+            continue
+        if wanted:
+            _write_grid(shown, wanted, columns)
+        wanted = None
+
+
+def _described(name: str, size: int | None, split: str) -> tuple[Tensor, int | None]:
+    """Print what a split holds; return images to show and how many stand in a row."""
+    if translation.is_task(name):
+        paired = translation.has_pairs(name)
+        both = data.load_domains(name, size=size, split=split, paired=paired)
+        number = f"{len(both):,} pairs" if paired else f"{len(both.a):,} and {len(both.b):,} unpaired images"
+        print(f"{name} {split}: {number} of shape {both.a.shape}")
+        return both.images(32).flatten(0, 1), 8  # an image of a, one of b: its partner if there are any
+    images = data.load(name, size=size, split=split)
+    line = f"{images.name} {split}: {len(images):,} images of shape {images.shape}"
+    if images.labels is not None:
+        line += f"; classes: {_numbered(images.classes, images.labels.bincount().tolist())}"
+    print(line)
+    return images.draw(64), None
 
 
 def load_data(
     model: type[nn.Module] | nn.Module,
     name: str,
     split: str,
-    size: int | None,
+    size: int | tuple[int, int] | None,
     channels: int | None,
     device: torch.device,
     paired: bool = False,
+    limit: int | None = None,
 ) -> DataSet | Domains:
     """Load a data set in the form that a family is trained on: domains for a translator, captions for text."""
     if hasattr(model, "translate"):
@@ -254,10 +233,11 @@ def load_data(
             raise ValueError(
                 f"--channels must be 3 for family {model.family!r}, which translates colours; got {channels}"
             )
-        return data.load_domains(name, size=size, split=split, paired=paired or model.paired, device=device)
+        paired = paired or model.paired
+        return data.load_domains(name, size=size, split=split, paired=paired, device=device, limit=limit)
     if translation.is_task(name) and not Path(name).is_dir():
         raise ValueError(f"--data {name!r} is for translators; family {model.family!r} needs a data set")
-    images = data.load(name, size=size, split=split, channels=channels, device=device)
+    images = data.load(name, size=size, split=split, channels=channels, device=device, limit=limit)
     if getattr(model, "reads_captions", False):
         if not isinstance(images, glyphs.Glyphs):
             raise ValueError(f"--data must be glyphs for family {model.family!r}, which reads captions; got {name!r}")
@@ -265,19 +245,24 @@ def load_data(
     return images
 
 
-def _run_data(
-    model: nn.Module, state: dict[str, Any], options: argparse.Namespace, split: str, device: torch.device
-) -> DataSet | Domains:
-    """Load the data of a run (or ``--data``) at the size and in the colours of its model."""
-    name = _data_name(model, state, options)
-    channels = None if options.data else model.shape[-3]
-    paired = translation.has_pairs(name)  # where a translation can be compared with the truth
-    return load_data(model, name, split, model.shape[-1], channels, device, paired=paired)
+def _data_of_run(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> tuple[str, str]:
+    """Return ``--data``, or what the run was trained on (captions are on glyphs), and the way to translate it."""
+    trained_on = state["run"]["data"]
+    name = options.data or ("glyphs" if getattr(model, "reads_captions", False) else trained_on)
+    way = translation.direction(name, trained_on) if hasattr(model, "translate") else "ab"
+    if way == "ba" and model.paired:
+        raise ValueError(
+            f"--data {name} asks for the way back, which a run of {model.family!r} on {trained_on} has not learned;"
+            f" {'leave out' if name.startswith('from-') else 'begin with'} from-, or train one on the way back"
+        )
+    return name, way
 
 
-def _data_name(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> str:
-    """Return ``--data``, or what the run was trained on; captions are on glyphs."""
-    return options.data or ("glyphs" if getattr(model, "reads_captions", False) else state["run"]["data"])
+def _numbered(classes: list[str], counts: list[int] | None = None, most: int = 20) -> str:
+    """The classes with their numbers, as ``--labels`` takes them."""
+    shown = [name if name == str(number) else f"{number} {name}" for number, name in enumerate(classes[:most])]
+    shown = [f"{name} ({count:,})" for name, count in zip(shown, counts, strict=False)] if counts else shown
+    return ", ".join(shown) + (f", ... {len(classes):,} in all" if len(classes) > most else "")
 
 
 def _labels(model: nn.Module, options: argparse.Namespace) -> Tensor | None:
@@ -294,23 +279,6 @@ def _labels(model: nn.Module, options: argparse.Namespace) -> Tensor | None:
     if "num_classes" not in model.settings or getattr(model, "reads_captions", False):
         raise ValueError(f"--labels is for families that are conditioned on a class; {model.family!r} is not")
     return torch.tensor(options.labels)[torch.arange(options.n) % len(options.labels)]
-
-
-def _extractor(
-    wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
-) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None, str]:
-    """Return functions to features and (or None) class probabilities, and what to call them."""
-    size, known = shape[-1], metrics.JUDGES.get((name, shape[-1]))
-    if wanted is None:
-        wanted = "judge" if len(shape) == 3 and known is not None and known.channels == shape[0] else "pixels"
-    if wanted == "inception":
-        network = inception.load(device)
-        return network.features, network.probabilities, "inception"
-    if wanted == "judge":
-        judge = metrics.judge(name, size, device)
-        return judge.features, judge.probabilities, f"judge of {name} at {size}x{size}"
-    pool = max(size // 16, 1)  # at most 16x16 values per channel
-    return partial(metrics.pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
 
 
 def _write_grid(images: Tensor, path: Path, columns: int | None = None) -> None:

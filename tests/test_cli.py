@@ -246,7 +246,7 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "--steps must be at least 1, got -1" in errors(capsys, "train", "gan", *SMALL, "--steps", -1, "--out", new)
     assert "Did you mean 'gan'?" in errors(capsys, "train", "gam", *SMALL, "--out", new)
     assert "lr_g must be positive, got -1.0" in errors(capsys, "train", "gan", *SMALL, "--lr", -1, "--out", new)
-    assert "batch must be at least 1" in errors(capsys, "train", "gan", *SMALL, "--batch", 0, "--out", new)
+    assert "error: --batch must be at least 1" in errors(capsys, "train", "gan", *SMALL, "--batch", 0, "--out", new)
     assert "device 'gpu' cannot be used" in errors(capsys, "train", "gan", *SMALL, "--device", "gpu", "--out", new)
     assert "Did you mean 'width'?" in errors(capsys, "train", "gan", *SMALL, "--set", "widht=9", "--out", new)
     assert "Did you mean 'neon'?" in errors(capsys, "train", "cyclegan", "--data", "noen-digits", "--out", new)
@@ -264,7 +264,7 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
         assert message in errors(capsys, "train", "gan", *SMALL, "--set", wrong, "--out", new)
     grey = ["--data", "neon-digits", "--channels", 1]
     assert "--channels must be 3 for family 'cyclegan'" in errors(capsys, "train", "cyclegan", *grey, "--out", new)
-    assert "name must be task-base" in errors(capsys, "train", "pix2pix", "--data", "digits", "--out", new)
+    assert "--data must be task-base" in errors(capsys, "train", "pix2pix", "--data", "digits", "--out", new)
     assert "--data must be glyphs for family 'text'" in errors(capsys, "train", "text", *SMALL, "--out", new)
     assert "expected a folder of images" in errors(capsys, "train", "gan", "--data", "./none", "--out", new)
     assert not new.exists()
@@ -280,15 +280,27 @@ def test_mistakes_are_one_line_and_code_2(trained, tmp_path, capsys):
     assert "--n must be at least 6" in errors(capsys, "evaluate", trained, "--n", 5)
     grey = images(tmp_path / "grey", colour=False)
     assert "has no subfolder test/" in errors(capsys, "evaluate", trained, "--data", grey)
+    for seed in (2**64, -(2**63) - 1):
+        line = errors(capsys, "sample", trained, "--seed", seed, "--out", tmp_path / "grid.png")
+        assert f"--seed must lie in -2**63 to 2**64 - 1, got {seed}" in line
+    dcgan = ["dcgan", "--data", "digits", "--set", "width=4", "--set", "batch_norm=true", "--batch", 1, "--out", new]
+    assert "error: --batch must hold at least 2 samples" in errors(capsys, "train", *dcgan)
 
 
-def test_colour_folder_for_a_grey_model(trained, tmp_path, capsys):
-    colour = tmp_path / "sets"
-    colour.mkdir()
-    images(colour / "train", colour=True)
-    images(colour / "test", colour=True)
-    line = errors(capsys, "evaluate", trained, "--data", colour)
-    assert "has images of shape (3, 8, 8), the run in" in line and "makes (1, 8, 8)" in line
+def test_the_channels_are_those_of_the_model(trained, tmp_path, capsys):
+    """Grey test images beside coloured training images; colours for a grey model; a grey set for a coloured one."""
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    images(folder / "train", colour=True)
+    images(folder / "test", colour=False)
+    assert run("data", folder) == 0
+    assert capsys.readouterr().out.count("of shape (3, 8, 8)") == 2
+    assert run("evaluate", trained, "--data", folder) == 0
+    assert "training images of shape (1, 8, 8)" in capsys.readouterr().out
+    assert run("train", "gan", *SMALL, "--channels", 3, "--steps", 1, "--out", tmp_path / "wide") == 0
+    assert run("evaluate", tmp_path / "wide", "--n", 40, "--data", "digits") == 0
+    assert run("train", "gan", "--data", folder, "--steps", 1, "--out", tmp_path / "own", "--set", "width=8") == 0
+    assert run("evaluate", tmp_path / "own") == 0
 
 
 def test_damaged_and_missing_runs(trained, tmp_path, capsys):
@@ -318,7 +330,7 @@ def test_missing_data_and_no_network(tmp_path, capsys, monkeypatch):
 def test_show_data(tmp_path, capsys):
     assert run("data", "digits", "--out", tmp_path / "grid.png") == 0
     out = capsys.readouterr().out
-    assert "digits train: 1,297 images of shape (1, 8, 8), images per class [" in out
+    assert "digits train: 1,297 images of shape (1, 8, 8); classes: 0 (" in out
     assert "digits test: 500 images" in out
     assert Image.open(tmp_path / "grid.png").size == (73, 73)
 
@@ -363,6 +375,182 @@ def test_generated_and_real_images_are_measured_in_the_same_number(trained, caps
     floor = metrics.JUDGES["digits", 8].floor
     assert result["real"]["frechet"] == pytest.approx(floor, abs=0.01)
     assert "1,297 generated and as many real training images" in capsys.readouterr().out
+
+
+def square(path: Path, color, size=(8, 8)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L" if isinstance(color, int) else "RGB", size, color).save(path)
+
+
+@pytest.fixture
+def translators(tmp_path) -> Path:
+    """Red and blue squares, apart and in pairs, and runs of one step on them with networks that add and subtract."""
+    for i in range(6):
+        for split in ("train", "test"):
+            red, blue = (200 + i, 20, 10), (15, 20, 200 + i)
+            square(tmp_path / "apart" / f"{split}A" / f"{i}.png", red)
+            square(tmp_path / "apart" / f"{split}B" / f"{i}.png", blue)
+            both = Image.new("RGB", (16, 8), red)
+            both.paste(blue, (8, 0, 16, 8))
+            (tmp_path / "pairs" / split).mkdir(parents=True, exist_ok=True)
+            both.save(tmp_path / "pairs" / split / f"{i}.png")
+        square(tmp_path / "photos" / f"{i}.png", (100, 110 + i, 120), (12, 9))
+    small = ["--steps", 1, "--batch", 2, "--set", "patch=1", "--set", "width=4", "--out"]
+    assert run("train", "cyclegan", "--data", tmp_path / "apart", "--set", "blocks=1", *small, tmp_path / "cycle") == 0
+    assert run("train", "pix2pix", "--data", tmp_path / "pairs", *small, tmp_path / "pix") == 0
+    return tmp_path
+
+
+def test_the_way_back_is_translated_by_the_network_of_the_way_back(translators, monkeypatch, capsys):
+    seen = []
+
+    def translate(self, x, direction="ab"):
+        seen.append((direction, "red" if x[0, 0].mean() > x[0, 2].mean() else "blue"))
+        return x
+
+    monkeypatch.setattr(models.CycleGAN, "translate", translate)
+    monkeypatch.chdir(translators)
+    grid = translators / "grid.png"
+    for name, way in (("apart", ("ab", "red")), ("from-apart", ("ba", "blue")), ("from-pairs", ("ba", "blue"))):
+        assert run("sample", "cycle", "--data", name, "--out", grid) == 0
+        assert run("evaluate", "cycle", "--data", name) == 0
+        assert seen == [way, way]
+        seen.clear()
+    for name in ("photos", "from-photos"):  # images without partners: forward, unless asked for the way back
+        assert run("sample", "cycle", "--data", name, "--out", grid) == 0
+    assert seen == [("ab", "blue"), ("ba", "blue")]
+    for command in ("sample", "evaluate"):
+        line = errors(capsys, command, "pix", "--data", "from-pairs")
+        assert "--data from-pairs asks for the way back, which a run of 'pix2pix' on" in line
+    assert "asks for the way back" in errors(capsys, "sample", "pix", "--data", "from-photos")
+
+
+def test_images_without_partners_are_translated(translators, monkeypatch):
+    monkeypatch.chdir(translators)
+    square(translators / "only" / "testA" / "a.png", (200, 10, 10))
+    square(translators / "left" / "test" / "a.png", (200, 10, 10), (9, 16))
+    for out in ("cycle", "pix"):
+        for name, n in (("photos", 6), ("only", 1), ("left", 1), ("apart/testA", 6), ("pairs", 6)):
+            assert run("sample", out, "--data", name, "--out", "grid.png") == 0
+            columns = 2 * max(round((n / 2) ** 0.5), 1)
+            rows = -(-2 * n // columns)
+            assert Image.open("grid.png").size == (1 + 9 * min(columns, 2 * n), 1 + 9 * rows)
+
+
+def test_equal_truths_make_no_infinite_number(translators, capsys):
+    for i in range(6):
+        for split in ("train", "test"):
+            both = Image.new("RGB", (16, 8), (40 * i, 0, 0))
+            both.paste((0, 0, 200), (8, 0, 16, 8))
+            both.save(translators / "pairs" / split / f"{i}.png")
+    assert run("evaluate", translators / "pix") == 0
+    refuse = {"parse_constant": lambda text: pytest.fail(f"{text} is no JSON")}
+    result = json.loads((translators / "pix" / "metrics.json").read_text(), **refuse)
+    assert result["generated"]["error_to_truth"] is None and result["generated"]["frechet"] > 0
+    assert "error_to_truth      not finite" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["gan", "wgan", "wgan-gp", "vae", "cyclegan"])
+@pytest.mark.parametrize("size", [(32, 20), (50, 50), (33, 41)])
+def test_images_of_any_shape_are_measured_in_that_shape(family, size, tmp_path):
+    width, height = size
+    both = family == "cyclegan"
+    width, height = (width // 4 * 4, height // 4 * 4) if both else size
+    for part in ("trainA", "trainB", "testA", "testB") if both else ("train", "test"):
+        for i in range(6):
+            square(tmp_path / "set" / part / f"{i}.png", (30 * i, 90, 9), (width, height))
+    command = ["train", family, "--data", tmp_path / "set", "--steps", 1, "--batch", 2, "--out", tmp_path / "run"]
+    assert run(*command, *QUICK[family]) == 0
+    shape = checkpoint.load(tmp_path / "run" / CHECKPOINT)["settings"]["shape"]
+    assert tuple(shape) == ((2,) if both else ()) + (3, height, width)
+    assert run("sample", tmp_path / "run", "--n", 2, "--out", tmp_path / "grid.png") == 0
+    assert run("evaluate", tmp_path / "run") == 0
+    result = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert result["reference"] == 6 and result["generated"]["frechet"] > 0
+
+
+@pytest.mark.parametrize(
+    ("family", "size", "expected"),
+    [
+        ("dcgan", (100, 80), (3, 64, 64)), ("dcgan", (32, 32), (3, 32, 32)), ("sngan", (30, 30), (3, 28, 28)),
+        ("wgan", (40, 24), (3, 24, 40)), ("vae", (24, 24), (3, 24, 24)), ("projection", (40, 40), (3, 32, 32)),
+    ],
+)  # fmt: skip
+def test_own_data_have_their_own_size_where_the_family_allows_it(family, size, expected, tmp_path):
+    for name in "ab":
+        for i in range(3):
+            square(tmp_path / "set" / name / f"{i}.png", (30 * i, 90, 9), size)
+    command = ["train", family, "--data", tmp_path / "set", "--steps", 1, "--batch", 2, "--out", tmp_path / "run"]
+    assert run(*command, *QUICK[family]) == 0
+    settings = checkpoint.load(tmp_path / "run" / CHECKPOINT)["settings"]
+    assert tuple(settings["shape"]) == expected and settings.get("levels", 256) == 256
+
+
+def test_bits_stand_beside_the_number_of_levels(tmp_path, capsys):
+    assert run("train", "vae", "--data", "digits", "--steps", 1, "--out", tmp_path, *QUICK["vae"]) == 0
+    assert run("evaluate", tmp_path, "--n", 40) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["generated"]["levels"] == 17
+
+
+def test_a_run_finds_its_data_from_another_folder(tmp_path, monkeypatch, capsys):
+    for part in ("train", "test"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        images(tmp_path / "set" / part, colour=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "gan", "--data", "set", "--steps", 1, "--out", "run", "--set", "width=8") == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run("evaluate", "../run") == 0
+    for name in ("../set", tmp_path / "set", "../set/"):
+        assert run("train", "gan", "--data", name, "--steps", 1, "--out", "../run", "--set", "width=8") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_classes_are_shown_with_their_numbers(tmp_path, capsys):
+    for name in ("2 cat", "10 dog"):
+        for i in range(3):
+            square(tmp_path / "set" / name / f"{i}.png", 60 * i + 20)
+    named = "0 2 cat, 1 10 dog"
+    assert run("data", tmp_path / "set") == 0
+    out = capsys.readouterr().out
+    assert "; classes: 0 2 cat (3), 1 10 dog (3)" in out and "no test images: " in out and "no subfolder test/" in out
+    command = ["train", "cgan", "--data", tmp_path / "set", "--size", 8, "--steps", 1, "--batch", 2, "--out"]
+    assert run(*command, tmp_path / "run", *QUICK["cgan"]) == 0
+    assert f"classes: {named}\n" in capsys.readouterr().out
+    assert run("sample", tmp_path / "run", "--n", 2, "--labels", 1, "--out", tmp_path / "grid.png") == 0
+    assert f"classes: 1; known: {named}\n" in capsys.readouterr().out
+
+
+def test_class_accuracy_is_by_a_judge_of_the_same_classes(tmp_path, monkeypatch):
+    """Not by ImageNet's classes, and not of a model of other classes than the data's."""
+    assert run("train", "cgan", "--data", "digits", "--steps", 1, "--out", tmp_path / "run", *QUICK["cgan"]) == 0
+
+    class Imagenet:
+        features = staticmethod(metrics.pixels)
+        probabilities = staticmethod(lambda x: torch.full((len(x), 1008), 1 / 1008))
+
+    monkeypatch.setattr(metrics.report.inception, "load", lambda device: Imagenet)
+    found = {}
+    for features in ("judge", "inception"):
+        assert run("evaluate", tmp_path / "run", "--n", 40, "--features", features) == 0
+        found[features] = json.loads((tmp_path / "run" / "metrics.json").read_text())["generated"]
+    assert "class_accuracy" in found["judge"] and "class_accuracy" not in found["inception"]
+    assert "inception_score" in found["inception"]
+
+    state = checkpoint.load(tmp_path / "run" / CHECKPOINT)
+    state["run"]["classes"] = [f"article {i}" for i in range(10)]
+    checkpoint.save(tmp_path / "run" / CHECKPOINT, {key: value for key, value in state.items() if key != "format"})
+    assert run("evaluate", tmp_path / "run", "--n", 40, "--features", "judge") == 0
+    assert "class_accuracy" not in json.loads((tmp_path / "run" / "metrics.json").read_text())["generated"]
+
+
+def test_the_report_can_be_had_without_the_command_line(trained):
+    model, _ = checkpoint.load_model(trained / CHECKPOINT)
+    train_set, test_set = (cli.data.load("digits", split=split) for split in cli.data.SPLITS)
+    found = metrics.evaluate_model(model, train_set, test_set, n=60)
+    assert run("evaluate", trained, "--n", 60) == 0
+    written = json.loads((trained / "metrics.json").read_text())
+    assert written == {"data": "digits", "step": 5, **found}
 
 
 def test_help_and_usage(capsys):

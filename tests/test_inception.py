@@ -187,8 +187,10 @@ def test_pixels():
     assert pooled.shape == (2, 3 * 2 * 3) and pooled.dtype == torch.float32
     assert pooled[1, 0].item() == pytest.approx(x[1, 0, :2, :2].mean().item(), rel=1e-5)
     assert not pixels(x.clone().requires_grad_()).requires_grad
-    for pool in (0, 3):
-        with pytest.raises(ValueError, match=rf"pool must divide the size \(4, 6\), got {pool}"):
+    odd = pixels(x[..., :5], 2).view(2, 3, 2, 2)  # squares of two rows and three columns, which share the middle one
+    torch.testing.assert_close(odd[0, 0, 0], torch.stack([x[0, 0, :2, :3].mean(), x[0, 0, :2, 2:5].mean()]))
+    for pool in (0, 5):
+        with pytest.raises(ValueError, match=rf"pool must lie in 1 to the smaller side of \(4, 6\), got {pool}"):
             pixels(x, pool)
 
 

@@ -26,4 +26,4 @@ from gan_course.metrics.modes import (
     summarize_stacked,
 )
 from gan_course.metrics.neighbours import density_coverage, nearest_neighbours, precision_recall
-from gan_course.metrics.report import METRICS, Metric, evaluate, summarize
+from gan_course.metrics.report import METRICS, Metric, evaluate, evaluate_model, summarize

@@ -205,12 +205,16 @@ def pixels(images: Tensor, pool: int = 1) -> Tensor:
 
     Args:
         images: ``(n, C, H, W)`` in [-1, 1].
-        pool: side of the squares that are averaged; must divide H and W.
+        pool: side of the squares that are averaged; where it does not divide H or W, some are larger by a
+            pixel or more, and overlap.
 
     Raises:
-        ValueError: see :func:`gan_course.metrics.inputs.check_images`; or ``pool`` does not divide the size.
+        ValueError: see :func:`gan_course.metrics.inputs.check_images`; or ``pool`` is larger than the images.
     """
     inputs.check_images(images)
-    if pool < 1 or images.shape[2] % pool or images.shape[3] % pool:
-        raise ValueError(f"pool must divide the size {tuple(images.shape[2:])}, got {pool}")
+    height, width = images.shape[2:]
+    if not 1 <= pool <= min(height, width):
+        raise ValueError(f"pool must lie in 1 to the smaller side of {(height, width)}, got {pool}")
+    if height % pool or width % pool:
+        return F.adaptive_avg_pool2d(images.detach().float(), (height // pool, width // pool)).flatten(1)
     return F.avg_pool2d(images.detach().float(), pool).flatten(1)

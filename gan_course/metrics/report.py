@@ -7,15 +7,33 @@ range is for the extractor to check.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from gan_course import data
+from gan_course.data import DataSet, Domains, glyphs
 from gan_course.errors import unknown
+from gan_course.metrics import inception
 from gan_course.metrics.distances import frechet_distance, kernel_distance
-from gan_course.metrics.modes import class_shares, classes_covered, inception_score, mean_confidence
+from gan_course.metrics.judges import JUDGES, judge, pixels
+from gan_course.metrics.modes import (
+    class_shares,
+    classes_covered,
+    inception_score,
+    mean_confidence,
+    summarize_stacked,
+)
 from gan_course.metrics.neighbours import density_coverage, precision_recall
+from gan_course.models import common
+
+EXTRACTORS = ("judge", "pixels", "inception")
+LEAST = 6  # images, for the metrics by neighbours
 
 
 @dataclass(frozen=True)
@@ -125,3 +143,122 @@ def summarize(samples: Tensor, reference: Tensor, judge: nn.Module) -> dict[str,
         "least_share": class_shares(probabilities).min().item(),
         "confidence": mean_confidence(probabilities),
     }
+
+
+def evaluate_model(
+    model: nn.Module,
+    train_set: DataSet | Domains,
+    test_set: DataSet | Domains,
+    *,
+    n: int = 2000,
+    features: str | None = None,
+    seed: int = 0,
+    direction: str = "ab",
+    classes: list[str] | None = None,
+) -> dict[str, Any]:
+    """Measure samples of a model, or its translations, and as many real training images, each against test images.
+
+    Args:
+        model: a model of :mod:`gan_course.models`.
+        train_set: what it was trained on; for a translator, Domains.
+        test_set: what nothing was trained on, of the same shape, on the model's device.
+        n: samples; at most as many as there are training images (or images to translate).
+        features: the space to measure in, one of :data:`EXTRACTORS`; by default the judge of the data, else pixels.
+        seed: of the latents.
+        direction: of a translator, which of its two ways.
+        classes: names of the classes that the model knows, by default those of ``test_set``.
+
+    Returns:
+        ``samples``, ``reference`` (their numbers), ``features`` (as used), ``seed``, and by the names of metrics
+        ``generated`` and ``real``, numbers that JSON can hold: None where one is not finite. Beside what
+        :func:`evaluate` gives, ``generated`` has what only its family can be asked: ``class_accuracy``, where the judge
+        tells the classes that the model knows; ``bits_per_pixel`` with the number of grey ``levels``; ``ink_obeyed``
+        and ``background_obeyed`` of captions; ``error_to_truth`` of translations whose truth is known, over the
+        variance of the truth. For stacked digits both have their modes.
+
+    Raises:
+        ValueError: shapes differ, there are too few images, or there is no such judge.
+        DataError: the weights of Inception cannot be had.
+    """
+    for one in (train_set, test_set):
+        if one.shape != tuple(model.shape):
+            raise ValueError(f"data {one.name!r} has images of shape {one.shape}, the model makes {tuple(model.shape)}")
+    translates = isinstance(test_set, Domains)
+    numbers = [len(one) for one in ((train_set.b, test_set.a, test_set.b) if translates else (train_set, test_set))]
+    if min(n, *numbers) < LEAST:
+        raise ValueError(
+            f"n must be at least {LEAST}, and so must the numbers of images in both splits,"
+            f" {' and '.join(map(str, numbers))}; got {n}"
+        )
+    n = min(n, *(numbers if translates else numbers[:1]))
+    device = common.device_of(model)
+    extractor, probabilities, called = _extractor(features, train_set.name, model.shape, device)
+    if translates:
+        real, reference = train_set.b.draw(n), test_set.b.images(n)
+        way = {} if direction == "ab" else {"direction": direction}  # not every family has a way back
+        samples, extra = model.translate(test_set.a.images(n), **way), {}
+        if test_set.paired:  # then b is the truth of a
+            error, spread = (samples - reference).square().mean(), reference.var(0).mean()
+            extra["error_to_truth"] = (error / spread).item()
+    else:
+        real, reference = train_set.draw(n), test_set.draw(n)
+        told = probabilities if called.startswith("judge") and classes in (None, test_set.classes) else None
+        samples, extra = _judged_samples(model, test_set, reference, told, n, seed)
+    rows = {
+        "generated": {**evaluate(samples, reference, extractor, probabilities), **extra},
+        "real": evaluate(real, reference, extractor, probabilities),
+    }
+    if train_set.name.startswith("stacked-"):
+        digits = judge(train_set.name.removeprefix("stacked-"), model.shape[-1], device)
+        rows["generated"] |= summarize_stacked(samples, digits)
+        rows["real"] |= summarize_stacked(real, digits)
+    for row in rows.values():
+        row.update({name: None for name, value in row.items() if not math.isfinite(value)})
+    return {"samples": len(samples), "reference": len(reference), "features": called, "seed": seed, **rows}
+
+
+def _extractor(
+    wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None, str]:
+    """Return functions to features and (or None) class probabilities, and what to call them."""
+    *_, channels, height, width = shape
+    known = JUDGES.get((name, width)) if len(shape) == 3 and height == width else None
+    if wanted is None:
+        wanted = "judge" if known is not None and known.channels == channels else "pixels"
+    if wanted not in EXTRACTORS:
+        raise unknown("features", wanted, EXTRACTORS)
+    if wanted == "inception":
+        network = inception.load(device)
+        return network.features, network.probabilities, "inception"
+    if wanted == "judge":
+        network = judge(name, width, device)
+        return network.features, network.probabilities, f"judge of {name} at {width}x{width}"
+    pool = max(min(max(height, width) // 16, height, width), 1)  # about 16x16 values per channel
+    return partial(pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
+
+
+def _judged_samples(
+    model: nn.Module,
+    test_set: DataSet,
+    reference: Tensor,
+    probabilities: Callable[[Tensor], Tensor] | None,
+    n: int,
+    seed: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """Draw samples; return them with what only their family can be asked: is the condition obeyed, how many bits?"""
+    generator, device = torch.Generator().manual_seed(seed), reference.device
+    if getattr(model, "reads_captions", False):
+        drawn = data.load("glyphs", size=model.shape[-1], split="test", device=device)  # what the captions are about
+        rows = torch.arange(n, device=device) % len(drawn)
+        samples = model.sample(n, labels=test_set.labels[rows], generator=generator)
+        found = glyphs.measured_colors(samples)
+        obeyed = {f"{factor}_obeyed": found[factor] == drawn.factors[factor][rows] for factor in found}
+        return samples, {factor: right.float().mean().item() for factor, right in obeyed.items()}
+    samples = model.sample(n, generator=generator)
+    if hasattr(model, "bits_per_pixel"):
+        bits = model.bits_per_pixel(reference).mean().item()
+        return samples, {"bits_per_pixel": bits, "levels": model.levels}
+    if probabilities and getattr(model, "num_classes", None) == len(test_set.classes or []):
+        wanted = common.cycled_labels(n, len(test_set.classes), device)
+        return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).float().mean().item()}
+    return samples, {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 from torch import nn
 
 from gan_course.data.sets import DataSet, Domains
@@ -60,9 +61,15 @@ def recipes(name: str) -> dict[str, dict[str, Any]]:
 
 
 def recipe(name: str, data_name: str) -> dict[str, Any]:
-    """Return a copy of a family's settings for a data set; where there are none, those for the first one it has."""
+    """Return a copy of a family's settings for a data set.
+
+    Where there are none, those for the first one it has, without what belongs to that one's images.
+    """
     found = recipes(name)
-    return dict(found.get(data_name, next(iter(found.values()))))
+    if data_name in found:
+        return dict(found[data_name])
+    first = next(iter(found.values()))
+    return {setting: value for setting, value in first.items() if setting not in ("size", "levels", "patch")}
 
 
 def settings(name: str) -> list[str]:
@@ -86,4 +93,21 @@ def build(name: str, data: DataSet | Domains, **given: Any) -> nn.Module:
         if getattr(data, "classes", None) is None:
             raise ValueError(f"family {name!r} needs data with labels and named classes; {data.name!r} has none")
         given.setdefault("num_classes", len(data.classes))
-    return model(shape=data.shape, **given)
+    return model(**{"shape": data.shape, **given})
+
+
+def fitting_size(name: str, data: DataSet | Domains, **given: Any) -> int | None:
+    """Return None if a family can be built for images of the size that ``data`` have; else the side of squares, the
+    largest that these can fill for which it can. Arguments as of :func:`build`."""
+    *front, height, width = data.shape
+    for side in (None, *(side for side in (256, 128, 64, 32, 28, 16, 8) if side <= min(height, width))):
+        shape = data.shape if side is None else (*front, side, side)
+        try:
+            with torch.device("meta"):  # which computes nothing
+                build(name, data, shape=shape, **given)
+        except ValueError:
+            continue
+        except RuntimeError:  # what this device cannot do comes after the shape was taken
+            pass
+        return side
+    return None  # what is wrong has to do with something else

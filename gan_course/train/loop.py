@@ -118,7 +118,7 @@ def fit(
         if fast.channels_last:
             model.to(memory_format=torch.channels_last)
         settings = {"data": data.name, "samples": len(data), "batch": batch, "seed": seed, **rates.settings()}
-        settings |= {} if folder is None else {"data_crc32": data.crc32()}
+        settings |= {} if folder is None else {"data_crc32": data.crc32(), "classes": getattr(data, "classes", None)}
         settings |= fast.settings() | ({"graph": True} if graph else {})
         settings |= {} if alone else {"processes": parallel.world_size()}
         run = runs.Run(model, settings, folder, state)

@@ -57,7 +57,8 @@ class Run:
             families = f"family {state['family']!r}, the model is of {family!r}"
             raise CheckpointError(f"{path} is a run of {families}; choose another folder")
         if old.get("data_crc32") == self.settings["data_crc32"]:
-            old["data"] = self.settings["data"]  # the same data may go by another name, or lie at another place
+            # The same data may go by another name, or lie at another place.
+            old |= {name: self.settings[name] for name in ("data", "classes")}
         if differing := checkpoint.differences(old | state["settings"], self.settings | settings):
             raise CheckpointError(
                 f"{path} is a run with other settings: {differing}; keep them, or choose another folder"

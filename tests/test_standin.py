@@ -431,9 +431,9 @@ for _ in range(scale.steps):
     each = standin.counts["operations"] - before - 1  # without the copy of the batch
     assert found["left_out"]["operations"] == 46 * each, "and a step that was left out costs what the others do"
     for costs, seconds in (
-        ({"operations": 1e6, "flops": 0, "bytes": 0, "python": 5}, 15),  # ten seconds of launches
-        ({"operations": 0, "flops": 8.1e12, "bytes": 0, "python": 1}, 1 / 0.3),
-        ({"operations": 0, "flops": 8.1e12, "bytes": 320e9, "python": 1}, 1 / 0.3 + 2),
+        ({"operations": 1e6, "flops": 0, "bytes": 0, "python": 5}, 35),
+        ({"operations": 10, "flops": 8.1e12, "bytes": 0, "python": 0}, 1 / 0.3),
+        ({"operations": 10, "flops": 8.1e12, "bytes": 320e9, "python": 1}, 1 / 0.3 + 3),
     ):
         assert rehearse.seconds_on_t4({"costs": costs, "left_out": dict.fromkeys(costs, 0)}) == pytest.approx(seconds)
         assert rehearse.seconds_on_t4({"costs": costs, "left_out": costs}) == pytest.approx(2 * seconds)

@@ -8,9 +8,10 @@ their figures are drawn; nothing is stored.
 
 --estimate says how long a chapter takes in the profile `full` on a T4. It runs on the stand-in with each `fit` cut, but
 with loops that the chapter writes out in full length, and counts. What a step of the cut trainings costs, in the second
-half of the steps done, is multiplied by the steps left out. A cell takes its time on the CPU here (Python, and what the
-chapter computes there) and 10 us for the launch of each operation; or, if that is longer, the time of the operations:
-FLOPs at 30 % of 8.1 TFLOPS, bytes at half of 320 GB/s. Downloads and the start of Python are not in it.
+half of the steps done, is multiplied by the steps left out. Assumed are 30 us for the launch of an operation and the
+Python around it or, if that is longer, the time of the operations themselves: FLOPs at 30 % of 8.1 TFLOPS and bytes at
+half of 320 GB/s. To these comes what a cell takes on the CPU here, for which the machine should be idle. Downloads and
+the start of Python are not in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import inspect
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.execute import chapters  # noqa: E402
 
-LAUNCH, FLOPS, BYTES = 10e-6, 0.3 * 8.1e12, 0.5 * 320e9  # seconds, and per second, of a T4; see above
+OPERATION, FLOPS, BYTES = 30e-6, 0.3 * 8.1e12, 0.5 * 320e9  # seconds, and per second, of a T4; see above
 
 Costs = dict[str, float]  # "operations", "flops" and "bytes" of the stand-in; "python": the CPU's other seconds
 
@@ -153,7 +155,8 @@ def _cut_fit(fit: Callable[..., Any], most: int, costs: Callable[[], Costs], lef
             del model.step
         later = by_step[len(by_step) // 2 :]  # the first ones also set up optimizers
         for name in left_out if later else ():
-            left_out[name] += (wanted - done) * sum(step[name] for step in later) / len(later)
+            if name != "python" or not later[0]["operations"]:  # else it is the stand-in's, and counted by operations
+                left_out[name] += (wanted - done) * statistics.median(step[name] for step in later)
         return history
 
     return cut
@@ -186,7 +189,7 @@ def rehearse(
 def seconds_on_t4(cell: dict[str, Any]) -> float:
     """Return the estimate for a cell in the profile ``full``, as the tool's description says."""
     at = {name: cell["costs"][name] + cell["left_out"][name] for name in cell["costs"]}
-    return max(at["python"] + LAUNCH * at["operations"], at["flops"] / FLOPS + at["bytes"] / BYTES)
+    return at["python"] + max(OPERATION * at["operations"], at["flops"] / FLOPS + at["bytes"] / BYTES)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -214,8 +217,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"; full on a T4 {sum(map(seconds_on_t4, cells)) / 60:.1f} minutes (estimated)", end="")
         print(flush=True)
         for cell in cells if options.cells else errors:
-            estimated = f"{seconds_on_t4(cell):8.1f} s on a T4" if options.estimate else ""
-            print(f"  cell {cell['index']:3}  {cell['seconds']:6.1f} s{estimated}  {cell['error'] or ''}", flush=True)
+            print(f"  cell {cell['index']:3}  {cell['seconds']:6.1f} s", end="")
+            if options.estimate:
+                print(f"  {seconds_on_t4(cell):6.1f} s on a T4, of which CPU {cell['costs']['python']:.1f} s", end="")
+            print(f"  {cell['error'] or ''}", flush=True)
         failed = failed or bool(errors)
     return 1 if failed else 0
 

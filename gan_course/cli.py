@@ -55,7 +55,7 @@ def _by_option(message: str, options: argparse.Namespace) -> str:
     argument = re.match("[a-z_]*", message)[0]
     option = {"name": "data", "real": "batch"}.get(argument, argument)  # of what is real, all but the number is right
     given = option in vars(options) and option not in ("command", "family", "run")
-    return f"--{option.replace('_', '-')}{message[len(argument):]}" if given else message
+    return f"--{option.replace('_', '-')}{message[len(argument) :]}" if given else message
 
 
 def show_list(options: argparse.Namespace) -> None:
@@ -116,6 +116,8 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
         if not options.set:
             raise
         raise ValueError(f"--set gives a value of the wrong type ({error})") from error
+    if options.start_from is not None and not (options.out / CHECKPOINT).exists():
+        checkpoint.restore(model, checkpoint.load(options.start_from / CHECKPOINT, device))
     if "num_classes" in model.settings and train_set.labels.ndim == 1 and parallel.rank() == 0:
         print(f"classes: {_numbered(train_set.classes)}")
     fit(
@@ -327,6 +329,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("family", help=f"family of models: {', '.join(models.FAMILIES)}")
     one.add_argument("--data", required=True, metavar="NAME", help=DATA_HELP)
     one.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
+    one.add_argument(
+        "--start-from", type=Path, metavar="DIR",
+        help="begin with the weights and optimizers of another run, to go on with other data, batch or schedule",
+    )  # fmt: skip
     one.add_argument("--steps", type=int, help="steps in all; a larger number extends a finished run")
     one.add_argument("--size", type=int, help="image size in pixels (default: what suits family and data)")
     one.add_argument("--channels", type=int, help="1 for grey, 3 for colour (default: as the data are)")

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_course import cli, metrics, models
+from gan_course import cli, data, metrics, models
 from gan_course.data import downloads, glyphs, stacked
 from gan_course.models.gan import RECIPES
-from gan_course.train import checkpoint
+from gan_course.train import checkpoint, fit
 from gan_course.train.runs import CHECKPOINT
 
 SMALL = ["--data", "digits", "--seed", "3"]
@@ -102,8 +102,8 @@ def test_the_wanted_classes_and_captions(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(glyphs.SPLIT_SIZES, "train", 300)
     plain, labelled, text, pairs = (tmp_path / name for name in ("gan", "cgan", "text", "pix2pix"))
-    for out, data in ((plain, "digits"), (labelled, "digits"), (text, "glyphs"), (pairs, "from-edges-digits")):
-        assert run("train", out.name, "--data", data, "--steps", 1, "--batch", 8, "--out", out, *QUICK[out.name]) == 0
+    for out, name in ((plain, "digits"), (labelled, "digits"), (text, "glyphs"), (pairs, "from-edges-digits")):
+        assert run("train", out.name, "--data", name, "--steps", 1, "--batch", 8, "--out", out, *QUICK[out.name]) == 0
 
     def grid(*arguments) -> bytes:
         assert run("sample", *arguments, "--n", 9, "--out", tmp_path / "grid.png") == 0
@@ -562,3 +562,21 @@ def test_help_and_usage(capsys):
         run("train", "gan")
     assert stop.value.code == 2
     assert "required: --data, --out" in capsys.readouterr().err
+
+
+def test_a_run_may_start_from_the_weights_of_another(capsys, tmp_path):
+    """After a decay, a run cannot be extended: another one goes on from its weights, with a schedule of its own."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("train", "gan", *SMALL, "--steps", 4, "--decay-from", 2, "--out", first) == 0
+    assert run("train", "gan", *SMALL, "--steps", 3, "--batch", 8, "--start-from", first, "--out", second) == 0
+    by_hand, state = checkpoint.load_model(first / CHECKPOINT)
+    checkpoint.restore(by_hand, state)  # with Adam's moments
+    fit(by_hand, data.load("digits"), 3, batch=8, seed=3, progress=False)
+    got = weights(second)
+    assert all(torch.equal(tensor, got[name]) for name, tensor in checkpoint.tensors(by_hand.state_dict()))
+    # The same command goes on with the new run, not with the old one.
+    assert run("train", "gan", *SMALL, "--steps", 5, "--batch", 8, "--start-from", first, "--out", second) == 0
+    assert "after step 3" in capsys.readouterr().out
+    wider = ["--set", "width=9", "--start-from", first, "--out", tmp_path / "wider"]
+    said = errors(capsys, "train", "gan", *SMALL, *wider)
+    assert "made with other settings: width was 128, now 9" in said

@@ -217,9 +217,7 @@ class WGANGP(Wasserstein):
             common.update(self.optimizer_d, loss_d)
 
         # The gradient flows through the critic, and is kept in the generator only.
-        loss_g = losses.generator_wasserstein(
-            self.critic(self.generator(self.latents(b)))
-        )  # -E f(G(z)): line 12
+        loss_g = losses.generator_wasserstein(self.critic(self.generator(self.latents(b))))  # -E f(G(z)): line 12
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

@@ -12,8 +12,7 @@ from gan_course.data import glyphs
 from gan_course.metrics import judge
 from gan_course.models import common, text
 from gan_course.models.conditional import RECIPES, ConditionalGAN
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 from tools.experiments.images import SAMPLES, trained
 
 

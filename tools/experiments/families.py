@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from gan_course import data, metrics, models
 from gan_course.metrics import judge
 from gan_course.models import autoregressive, gan, vae
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 
 
 def families(seed: int, device: torch.device, *, data_name: str, families: dict[str, dict[str, Any]]) -> dict[str, Any]:

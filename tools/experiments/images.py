@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from gan_course import data, metrics, models
 from gan_course.metrics import Judge, judge
 from gan_course.models.gan import GAN, RECIPES
-from gan_course.train import History, fit
-from tools.experiments import Entry, defaults
+from gan_course.train import History
+from tools.experiments import Entry, defaults, fit
 
 SAMPLES = 2_000
 

@@ -15,9 +15,9 @@ import torch
 
 from gan_course import models
 from gan_course.cli import load_data
-from gan_course.train import checkpoint, fit
+from gan_course.train import checkpoint
 from gan_course.train.runs import CHECKPOINT, LOG
-from tools.experiments import Entry
+from tools.experiments import Entry, fit
 
 # A server that has torch loaded and starts processes quickly; each is a process of its own.
 _forked = multiprocessing.get_context("forkserver")

@@ -15,8 +15,7 @@ from gan_course import data, metrics, models
 from gan_course.metrics import judge
 from gan_course.models import autoregressive, vae
 from gan_course.models.autoregressive import from_levels, to_levels
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 
 SAMPLES = 2_000
 

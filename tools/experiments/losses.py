@@ -13,8 +13,7 @@ from gan_course import data, losses, metrics
 from gan_course.metrics import judge
 from gan_course.models import common
 from gan_course.theory import toy
-from gan_course.train import fit
-from tools.experiments import Entry
+from tools.experiments import Entry, fit
 from tools.experiments.remedies import Remedied
 from tools.experiments.ring import counted
 

@@ -26,8 +26,7 @@ from gan_course import data
 from gan_course.models import common
 from gan_course.models.gan import GAN
 from gan_course.theory import toy
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 from tools.experiments.ring import counted
 
 TARGETS = {"ring": toy.ring, "grid": toy.grid}

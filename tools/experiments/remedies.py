@@ -21,8 +21,7 @@ from gan_course.metrics import judge
 from gan_course.models import common
 from gan_course.models.gan import GAN, RECIPES
 from gan_course.theory import toy
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 from tools.experiments.images import SAMPLES
 from tools.experiments.ring import _RING, counted
 

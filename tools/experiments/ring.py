@@ -11,8 +11,7 @@ from gan_course import data, metrics, models
 from gan_course.models.gan import GAN
 from gan_course.models.wgan import WGAN, WGANGP
 from gan_course.theory import toy
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 
 
 def counted(samples: Tensor, mixture: toy.GaussianMixture) -> dict[str, float]:

@@ -13,8 +13,7 @@ from gan_course.metrics import judge
 from gan_course.models import cyclegan, pix2pix
 from gan_course.models.cyclegan import CycleGAN
 from gan_course.models.pix2pix import Pix2Pix
-from gan_course.train import fit
-from tools.experiments import Entry, defaults
+from tools.experiments import Entry, defaults, fit
 
 
 def paired(

@@ -286,7 +286,7 @@ def test_projection_draws_the_digit_that_was_asked_for():
     train_set, critic, recipe = data.load("digits"), judge("digits", 8), dict(RECIPES["digits"])
     steps, batch = recipe.pop("steps"), recipe.pop("batch")
     gan = build("projection", train_set, **recipe)
-    fit(gan, train_set, steps, batch=batch, progress=False)
+    fit(gan, train_set, steps, batch=batch, precision="float32", channels_last=False, progress=False)
     samples = gan.sample(2000, generator=torch.Generator().manual_seed(0))
     shown = critic.probabilities(samples).argmax(1)
     assert (shown == common.cycled_labels(2000, 10, shown.device)).double().mean() >= 0.95

@@ -237,7 +237,7 @@ def test_training_on_digits_makes_all_ten():
     steps, batch, size = (recipe.pop(name) for name in ("steps", "batch", "size"))
     assert (steps, size) == (1_400, 16)
     model = DCGAN(train_set.shape, **recipe)
-    fit(model, train_set, steps, batch=batch, progress=False)
+    fit(model, train_set, steps, batch=batch, precision="float32", channels_last=False, progress=False)
     samples = model.sample(2_000, generator=torch.Generator().manual_seed(0))
     measured = metrics.summarize(samples, reference, judge("digits", 16))
     assert measured["classes"] == 10

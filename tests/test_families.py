@@ -243,7 +243,7 @@ def test_bfloat16_trains_weights_in_float32(name):
     """
     exact, rounded = build(name), build(name)
     settings = {"batch": BATCH, "log_every": 1, "progress": False}
-    first = fit(exact, noise(name), 4, **settings).rows[0]
+    first = fit(exact, noise(name), 4, precision="float32", **settings).rows[0]
     history = fit(rounded, noise(name), 4, precision="bf16", **settings)
     assert not same(exact, rounded)
     for key in first:

@@ -166,6 +166,6 @@ def test_captions_are_obeyed():
         x, words, name="halves", classes=["<pad>", "dark above", "light above", "dark below", "light below"]
     )
     gan = build("text", halves, width=8, lr_g=5e-3, lr_d=5e-3)
-    fit(gan, halves, 300, batch=32, progress=False)
+    fit(gan, halves, 300, batch=32, precision="float32", channels_last=False, progress=False)
     shown = gan.sample(500, halves.labels, torch.Generator().manual_seed(0)).unflatten(2, (2, 4)).mean((1, 3, 4)) > 0
     assert (shown == tones.bool()).double().mean() >= 0.95

@@ -45,7 +45,7 @@ def train(rank: int, size: int, threads: int, port: int, answer: Path, case: dic
     with parallel.processes() as device:
         train_set = data.load(case["data"], size=case["size"], limit=1_000, device=device)
         model = models.build(case["family"], train_set, width=case["width"])
-        options = {"batch": BATCH, "channels_last": case["family"] == "dcgan", "progress": False}
+        options = {"batch": BATCH, "progress": False}
         fit(model, train_set, WARM_UP, **options)
         parallel.average(torch.zeros(1))  # all begin together
         began = time.perf_counter()

@@ -33,7 +33,7 @@ from benchmarks import common, textbook, training  # noqa: E402
 from gan_course import data  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
 from gan_course.notebook import profiles  # noqa: E402
-from gan_course.train import fit  # noqa: E402
+from gan_course.train import fit, speed  # noqa: E402
 
 MODELS = ("mlp", "dcgan-32")
 BATCHES, STEP = "batch", "step"  # labels of what is profiled
@@ -124,7 +124,7 @@ def measure_profile(name: str, device: torch.device, rounds: int, scale: float) 
     images = textbook.batches(training.textbook_set(case), training.BATCH, 0, device)
 
     def ours(source: Any = train_set) -> None:
-        fit(model, source, steps, batch=training.BATCH, channels_last=training.convolutional(model), progress=False)
+        fit(model, source, steps, batch=training.BATCH, progress=False)
 
     def theirs(source: Iterator[Tensor] = images) -> None:
         for _ in range(steps):
@@ -144,6 +144,12 @@ def measure_profile(name: str, device: torch.device, rounds: int, scale: float) 
 
 
 # --- the ladder -------------------------------------------------------------------------------------
+
+
+def computed_by_us(name: str, device: torch.device) -> str:
+    """Return what ``fit`` chooses for a model."""
+    case = training.CASES[name]
+    return str(speed.choose(case.make(**case.settings), device))
 
 
 class Ladder(textbook.Textbook):
@@ -238,7 +244,7 @@ def measure_ladder(name: str, device: torch.device, rounds: int, scale: float) -
     train_set = data.load(case.data, size=case.size, device=device)
     torch.manual_seed(0)
     model = case.make(**case.settings).to(device)
-    rungs = [rung for rung in RUNGS if training.convolutional(model) or rung != "channels last"]
+    rungs = [rung for rung in RUNGS if rung != "channels last" or speed.choose(model, device).channels_last]
     images = textbook.batches(training.textbook_set(case), training.BATCH, 0, device)
     works: dict[str, Callable[[], object]] = {}
     for count in range(len(rungs) + 1):
@@ -246,8 +252,7 @@ def measure_ladder(name: str, device: torch.device, rounds: int, scale: float) -
         source = resident(train_set, "channels last" in changes) if changes else images
         name_of = f"+ {changes[-1]}" if changes else "textbook, 0 workers"
         works[name_of] = partial(repeat, Ladder(model, changes), source, steps)
-    options = {"batch": training.BATCH, "channels_last": training.convolutional(model), "progress": False}
-    works[training.OURS] = lambda: fit(model, train_set, steps, **options)
+    works[training.OURS] = lambda: fit(model, train_set, steps, batch=training.BATCH, progress=False)
 
     seconds = common.alternate(works, rounds, device)
     images.close()
@@ -288,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
         "benchmark_ladder": "The textbook's iteration turned into ours one change at a time.",
     }
     settings = {"batch": training.BATCH, "rounds": options.rounds, "scale": options.scale}
+    settings["computed"] = {name: computed_by_us(name, device) for name in MODELS}
     for name, rows in tables.items():
         show(rows)
         file = common.file_name(name, device, options.threads)

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Compare training with the course's loop and with the plain loop of tutorials, in one run.
 
-    ours        gan_course.train.fit, channels last where there are convolutions, the generator's average included;
-                the same in bf16, and on a CUDA device in bf16 as one recorded graph
-    textbook    benchmarks/textbook.py, its DataLoader with 0 and with 2 worker processes
+    ours        gan_course.train.fit without any flag, the generator's average included; "computed" in a row says what
+                it chose on this device. Where that is bfloat16, in float32 as well; on a CUDA device also as one
+                recorded graph
+    textbook    benchmarks/textbook.py, its DataLoader with 0 and with 2 worker processes; always float32
+
+The model "popular" has the networks of a popular program and a step as a reader would write it (benchmarks/popular.py);
+the textbook's iteration is that program's loop.
 
 Networks, initial weights, batch size, device, threads, losses, and the numbers of discriminator and generator updates
 are the same. The ways take turns; a ratio compares two ways within one round, and is taken to the faster of the two
@@ -37,18 +41,18 @@ from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
-from benchmarks import common, textbook  # noqa: E402
+from benchmarks import common, popular, textbook  # noqa: E402
 from gan_course import data  # noqa: E402
 from gan_course.data import downloads  # noqa: E402
 from gan_course.errors import DataError  # noqa: E402
 from gan_course.models import common as models  # noqa: E402
 from gan_course.models import dcgan, gan, sngan, wgan  # noqa: E402
 from gan_course.notebook import profiles  # noqa: E402
-from gan_course.train import fit  # noqa: E402
+from gan_course.train import fit, speed  # noqa: E402
 
 NAME = "benchmark_training"
 BATCH = 64
-OURS, OURS_BF16, OURS_GRAPH = "gan_course", "gan_course, bf16", "gan_course, bf16, graph"
+OURS = "gan_course"
 WORKERS = (0, 2)
 
 
@@ -61,7 +65,8 @@ class Case:
         settings: what the class is called with.
         loop: the method of :class:`benchmarks.textbook.Textbook` that trains it.
         steps: training steps per round on a CPU; one to three seconds.
-        goal: the ratio that is aimed at, None where there is no goal.
+        goal: the ratio that is aimed at in float32, None where there is no goal.
+        goal_bf16: that in bfloat16.
         data: name of the data set.
         resized: whether its images are brought to the model's size.
     """
@@ -71,6 +76,7 @@ class Case:
     loop: str
     steps: int
     goal: float | None
+    goal_bf16: float | None = None
     data: str = "mnist"
     resized: bool = True
 
@@ -84,25 +90,32 @@ def recipe(settings: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("steps", "batch", "size")} | changed
 
 
-DIGITS, PADDED, COLOUR = (1, 28, 28), (1, 32, 32), (3, 32, 32)
+DIGITS, PADDED, COLOUR, LARGE = (1, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64)
 MLP, CONV = recipe(gan.RECIPES["mnist"], shape=DIGITS), recipe(dcgan.RECIPES["mnist"], shape=PADDED)
 GP, SN = recipe(wgan.RECIPES["wgan-gp"]["mnist"]), recipe(sngan.RECIPES["mnist"], shape=PADDED)
 CASES = {
     "mlp": Case(gan.GAN, {"shape": DIGITS}, "cross_entropy", 300, 2.0, resized=False),
     "mlp-mnist": Case(gan.GAN, MLP, "cross_entropy", 150, None, resized=False),
-    "dcgan-32": Case(dcgan.DCGAN, CONV, "cross_entropy", 30, 1.3),
+    "dcgan-32": Case(dcgan.DCGAN, CONV, "cross_entropy", 30, 1.3, 3.0),
     "dcgan-32-wide": Case(dcgan.DCGAN, CONV | {"width": 64}, "cross_entropy", 10, None),
     "dcgan-32-cifar10": Case(dcgan.DCGAN, CONV | {"shape": COLOUR}, "cross_entropy", 30, None, data="cifar10-jpeg"),
     "wgan-gp-mlp": Case(wgan.WGANGP, GP | {"shape": DIGITS}, "wasserstein", 150, 1.3, resized=False),
-    "wgan-gp": Case(wgan.WGANGP, GP | {"shape": PADDED, "networks": "conv", "width": 32}, "wasserstein", 12, 1.3),
-    "sngan-cnn": Case(sngan.SNGAN, SN, "hinge", 30, 1.3),
+    "wgan-gp": Case(wgan.WGANGP, GP | {"shape": PADDED, "networks": "conv", "width": 32}, "wasserstein", 12, 1.3, 3.0),
+    "sngan-cnn": Case(sngan.SNGAN, SN, "hinge", 30, 1.3, 3.0),
     "sngan-resnet": Case(sngan.SNGAN, SN | {"networks": "resnet"}, "hinge", 15, None),
+    "popular": Case(popular.Popular, {"shape": LARGE}, "cross_entropy", 2, None),
 }
 
 
-def convolutional(model: nn.Module) -> bool:
-    """Return whether there are convolutions, for which images and weights are laid out with channels last."""
-    return any(isinstance(module, nn.Conv2d) for module in model.modules())
+def our_ways(model: nn.Module, device: torch.device) -> dict[str, tuple[dict[str, Any], speed.Choice]]:
+    """Return the options of ``fit`` for each of our ways, and what they come to for ``model`` on ``device``."""
+    options: dict[str, dict[str, Any]] = {OURS: {}}
+    if speed.choose(model, device).bf16:
+        options[f"{OURS}, float32"] = {"precision": "float32"}
+    found = {name: (given, speed.choose(model, device, **given)) for name, given in options.items()}
+    if device.type == "cuda":
+        found[f"{OURS}, graph"] = {"graph": True}, found[OURS][1]
+    return found
 
 
 def textbook_model(model: nn.Module) -> textbook.Textbook:
@@ -170,13 +183,11 @@ def measure(case: Case, device: torch.device, rounds: int, steps: int) -> list[d
     pictures = textbook_set(case)
     torch.manual_seed(0)
     first = case.make(**case.settings).to(device)
-    ways: dict[str, Callable[[], object]] = {}
 
     def ours(**options: Any) -> Callable[[], object]:
         model = case.make(**case.settings).to(device)
         model.load_state_dict(first.state_dict())
-        options |= {"channels_last": convolutional(first), "batch": BATCH, "progress": False}
-        return lambda: fit(model, train_set, steps, **options)
+        return lambda: fit(model, train_set, steps, batch=BATCH, progress=False, **options)
 
     def theirs(images: Iterator[Tensor]) -> Callable[[], None]:
         model = textbook_model(first)
@@ -190,10 +201,8 @@ def measure(case: Case, device: torch.device, rounds: int, steps: int) -> list[d
         return train
 
     loaders = {f"textbook, {n} workers": textbook.batches(pictures, BATCH, n, device) for n in WORKERS}
-    ways[OURS] = ours()
-    ways[OURS_BF16] = ours(precision="bf16")
-    if device.type == "cuda":
-        ways[OURS_GRAPH] = ours(precision="bf16", graph=True)
+    chosen = our_ways(first, device)
+    ways = {name: ours(**options) for name, (options, _) in chosen.items()}
     ways |= {name: theirs(images) for name, images in loaders.items()}
 
     intervals: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -216,7 +225,10 @@ def measure(case: Case, device: torch.device, rounds: int, steps: int) -> list[d
     seen = steps * first.n_critic * BATCH
     rows = []
     for name, times in seconds.items():
-        row = {"path": name, "steps": steps, "goal": case.goal if name == OURS else None}
+        row = {"path": name, "computed": "float32", "steps": steps, "goal": None}
+        if name in chosen:
+            fast = chosen[name][1]
+            row |= {"computed": str(fast), "goal": case.goal_bf16 if fast.bf16 else case.goal}
         row |= common.spread("step_ms", [1e3 * t / steps for t in times])
         row |= common.spread("images_per_second", [seen / t for t in times])
         row |= common.spread("speed_up", common.ratios(seconds[fastest], times))
@@ -238,7 +250,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         busy = "" if row["utilisation"] is None else f"{row['utilisation']:6.0f} % busy"
         print(
-            f"{row['model']:18} {row['path']:26} {common.cell(row, 'step_ms'):>30} ms"
+            f"{row['model']:18} {row['path']:20} {row['computed']:24} {common.cell(row, 'step_ms'):>30} ms"
             f" {common.cell(row, 'images_per_second', 0):>28} images/s {common.cell(row, 'speed_up'):>22} times{busy}",
             flush=True,
         )

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torchvision
 
-from benchmarks import common, data_path, frechet, glyphs, profiling, textbook, training
+from benchmarks import common, data_path, frechet, glyphs, popular, profiling, textbook, training
 from gan_course import data
 from gan_course.data import downloads
 from gan_course.layers import advance_spectral_norms
@@ -21,6 +21,7 @@ from gan_course.models.dcgan import DCGAN
 from gan_course.models.gan import GAN
 from gan_course.models.sngan import SNGAN
 from gan_course.models.wgan import WGANGP
+from gan_course.train import speed
 
 
 @pytest.fixture
@@ -62,8 +63,10 @@ TINY = {
     "wgan-gp": (WGANGP, {"shape": (1, 16, 16), "width": 2, "n_critic": 3, "networks": "conv"}),
     "sngan cnn": (SNGAN, {"shape": (1, 8, 8), "width": 4, "n_critic": 1, "lr_d": 1e-9}),
     "sngan resnet": (SNGAN, {"shape": (1, 8, 8), "width": 4, "n_critic": 1, "lr_d": 1e-9, "networks": "resnet"}),
+    "popular": (popular.Popular, {"shape": (1, 64, 64), "width": 2}),
 }
-LOOPS = {"mlp": "cross_entropy", "dcgan": "cross_entropy", "wgan": "wasserstein", "sngan": "hinge"}
+CROSS_ENTROPY = dict.fromkeys(["mlp", "dcgan", "popular"], "cross_entropy")
+LOOPS = {**CROSS_ENTROPY, "wgan": "wasserstein", "sngan": "hinge"}
 
 
 @pytest.fixture
@@ -210,18 +213,21 @@ def test_the_data_path_writes_its_table(tiny_mnist, capsys):
     assert "times as long as ours" in capsys.readouterr().out
 
 
-def test_training_writes_its_table_and_keeps_other_models(tiny_mnist, capsys):
+def test_training_writes_its_table_and_keeps_other_models(tiny_mnist, monkeypatch, capsys):
     settings = ["--rounds", "1", "--scale", "0.02", "--models"]
     assert training.main([*settings, "mlp", "dcgan-32-cifar10"]) == 0
     assert "dcgan-32-cifar10 skipped: " in capsys.readouterr().out
     first = read(tiny_mnist, "benchmark_training")["rows"]
-    assert [row["path"] for row in first] == [
-        "gan_course", "gan_course, bf16", "textbook, 0 workers", "textbook, 2 workers",
-    ]  # fmt: skip
+    paths = ["gan_course", "textbook, 0 workers", "textbook, 2 workers"]
+    assert [row["path"] for row in first] == paths and {row["computed"] for row in first} == {"float32"}
+    monkeypatch.setattr(speed, "computes_bf16", lambda device: True)
     assert training.main([*settings, "sngan-cnn"]) == 0
     table = read(tiny_mnist, "benchmark_training")
-    assert table["rows"][:4] == first and [row["model"] for row in table["rows"][4:]] == ["sngan-cnn"] * 4
-    for rows in (table["rows"][:4], table["rows"][4:]):
+    assert table["rows"][:3] == first and [row["model"] for row in table["rows"][3:]] == ["sngan-cnn"] * 4
+    assert [(row["path"], row["computed"], row["goal"]) for row in table["rows"][3:5]] == [
+        ("gan_course", "bfloat16, channels last", 3.0), ("gan_course, float32", "float32, channels last", 1.3),
+    ]  # fmt: skip
+    for rows in (table["rows"][:3], table["rows"][3:]):
         plain = [row for row in rows if row["path"].startswith("textbook")]
         fastest = min(plain, key=lambda row: row["step_ms"])
         assert fastest["speed_up"] == 1 and rows[0]["goal"] > 1 and fastest["goal"] is None
@@ -236,8 +242,38 @@ def test_every_case_can_be_trained_by_both():
     for name, case in training.CASES.items():
         model = case.make(**case.settings | {"width": 2})
         assert callable(getattr(training.textbook_model(model), case.loop))
-        assert training.convolutional(model) == ("mlp" not in name)
         assert case.size in (None, model.shape[-1])
+
+
+def test_our_way_has_no_flags():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speed, "computes_bf16", lambda device: False)
+        (ours,) = training.our_ways(DCGAN((1, 16, 16), width=2), cpu).items()
+        patch.setattr(speed, "computes_bf16", lambda device: True)
+        assert list(training.our_ways(GAN((1, 4, 4), width=2), cpu)) == ["gan_course"]
+        found = training.our_ways(DCGAN((1, 16, 16), width=2), cuda)
+    assert (ours[0], ours[1][0], str(ours[1][1])) == ("gan_course", {}, "float32, channels last")
+    assert {name: (options, str(fast)) for name, (options, fast) in found.items()} == {
+        "gan_course": ({}, "bfloat16, channels last"),
+        "gan_course, float32": ({"precision": "float32"}, "float32"),
+        "gan_course, graph": ({"graph": True}, "bfloat16, channels last"),
+    }
+
+
+def test_the_popular_networks_have_their_parameters():
+    """As the program's description gives them: kernels of 4x4 without biases, and batch norm."""
+    model = popular.Popular()
+    up = [100, 512, 256, 128, 64, 3]
+    down = [3, 64, 128, 256, 512, 1]
+    for network, channels, normed in ((model.generator, up, up[1:-1]), (model.discriminator, down, down[2:-1])):
+        expected = sum(16 * a * b for a, b in zip(channels, channels[1:], strict=False)) + 2 * sum(normed)
+        assert sum(p.numel() for p in network.parameters()) == expected
+    assert sum(p.numel() for p in model.generator.parameters()) == 3_576_704
+    weights = torch.cat([m.weight.flatten() for m in model.generator if isinstance(m, torch.nn.ConvTranspose2d)])
+    assert weights.std().item() == pytest.approx(0.02, rel=0.01)
+    images = model.generator(torch.randn(2, 100))
+    assert images.shape == (2, 3, 64, 64) and model.discriminator(images).shape == (2,)
 
 
 def test_profile_and_ladder_are_written(tiny_mnist, monkeypatch, capsys):

@@ -750,7 +750,8 @@ CHILD = """
 import ast, sys
 from torchvision import datasets
 from gan_course import data
-from gan_course.data import downloads
+from gan_course.data import downloads, translation
+downloads.DOWNLOAD_TIMEOUT = 300  # on a busy machine the other process may take a minute to start
 name, attributes, sizes, archives = sys.argv[1], *map(ast.literal_eval, sys.argv[2:])
 for (published, attribute), value in attributes.items():
     setattr(getattr(datasets, published), attribute, value)
@@ -779,7 +780,7 @@ def first_file(name: str) -> str:
     return f"mnist/{IMAGE_FILE}.gz" if name == "mnist" else path(name)
 
 
-def until(condition, seconds: float = 60) -> None:
+def until(condition, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
@@ -793,7 +794,7 @@ def test_two_processes_at_once_download_once(tiny, tmp_path, name):
     body, go_on = tiny.files[wanted], threading.Event()
 
     def late(request):
-        go_on.wait(60)
+        go_on.wait(300)
         request.begin(body)
         request.wfile.write(body)
 
@@ -802,7 +803,7 @@ def test_two_processes_at_once_download_once(tiny, tmp_path, name):
     processes = [load_in_another_process(name, file) for file in errors]
     until(lambda: any(f"waiting for another process that fetches {name!r}" in file.read_text() for file in errors))
     go_on.set()
-    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{LENGTHS[name]}\n"] * 2
+    assert [process.communicate(timeout=300)[0] for process in processes] == [f"{LENGTHS[name]}\n"] * 2
     assert set(Counter(tiny.requests).values()) == {1}
     assert len(load(name)) == LENGTHS[name]
 

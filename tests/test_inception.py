@@ -129,7 +129,7 @@ def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(DataError) as caught:
         inception.load()
     message, weights = str(caught.value), inception.WEIGHTS
-    for part in (*weights.mirrors, "95628359 bytes", weights.known_hash, "features.pixels", "features.judge"):
+    for part in (*weights.mirrors, "95628359 bytes", weights.known_hash, "metrics.pixels", "metrics.judge"):
         assert part in message
     assert str(root / FILE) in message and str(tmp_path / "cache" / FILE) in message
     assert "\n" not in message

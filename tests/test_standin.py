@@ -103,6 +103,7 @@ def test_steps_and_samples_are_those_of_the_cpu(name, device):
 @every_family
 def test_an_interrupted_run_ends_as_on_the_cpu(name, device, tmp_path):
     options = {"batch": 4, "snapshot_every": 2, "snapshot_size": 3, "log_every": 2, "progress": False}
+    options |= {"precision": "float32", "channels_last": False}  # which differ by device where they are chosen
 
     def run(place: torch.device, *parts: int) -> tuple[nn.Module, History]:
         for steps in parts:  # each in a new model, as after a restart
@@ -155,6 +156,7 @@ def test_the_command_line(family, name, settings, tmp_path, monkeypatch):
     for place in ("cpu", standin.NAME):
         out = tmp_path / place
         train = ["train", family, "--data", name, "--size", "16", "--out", out, "--steps", "2", "--batch", "4"]
+        train += ["--precision", "float32", "--no-channels-last"]
         train += [part for setting in settings for part in ("--set", setting)]
         sample = ["sample", out, "--n", "3", "--out", tmp_path / "grid.png"]
         for command in (train, sample, ["evaluate", out, "--n", "8"]):

@@ -155,6 +155,8 @@ def test_slider_by_keyboard(show):
         page.keyboard.press(key)
         assert shown(page) == (FRAMES[place], f"Samples & noise: {LABELS[place]}", LABELS[place])
         assert slider.get_attribute("aria-valuetext") == LABELS[place]
+    # Without this mark on the element itself, JupyterLab takes the arrow keys to go through the cells.
+    assert page.locator("button, input, select").count() == page.locator("[data-lm-suppress-shortcuts]").count() == 2
 
 
 def test_it_plays_from_the_start_and_stops_at_the_end(show):

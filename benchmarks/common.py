@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -115,12 +117,20 @@ def table(
         "what": what,
         "settings": settings,
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu" if device is None else device.type,
+        "processor": processor(),
         "threads": threads,
         "cpus": os.cpu_count(),
         "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__, **versions},
         "date": date.today().isoformat(),
         "rows": rows,
     }
+
+
+def processor() -> str:
+    """Return the name of the CPU, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def file_name(name: str, device: torch.device | None = None, threads: int = 1) -> str:

@@ -242,8 +242,8 @@ def stored_rows(made: dict[str, Any]) -> list[dict[str, Any]]:
     path = common.FOLDER / f"{made['name']}.json"
     if not path.exists():
         return []
-    before = json.loads(path.read_text())
-    return before["rows"] if all(before[key] == made[key] for key in ("settings", "device", "versions")) else []
+    before, same = json.loads(path.read_text()), ("settings", "device", "processor", "versions")
+    return before["rows"] if all(before.get(key) == made[key] for key in same) else []
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -208,7 +208,7 @@ def test_the_data_path_writes_its_table(tiny_mnist, capsys):
             assert 0 < row[f"{name}_min"] <= row[name] <= row[f"{name}_max"]
     assert table["rows"][0]["slower_than_ours"] == 1
     assert table["settings"]["rounds"] == 2 and table["settings"]["shape"] == [1, 28, 28]
-    assert table["device"] == "cpu" and table["threads"] == 1
+    assert table["device"] == "cpu" and table["threads"] == 1 and table["processor"] == common.processor() != ""
     assert [path.name for path in tiny_mnist.iterdir()] == ["benchmark_data_path.json"]
     assert "times as long as ours" in capsys.readouterr().out
 
@@ -239,7 +239,7 @@ def test_training_writes_its_table_and_keeps_other_models(tiny_mnist, monkeypatc
 
 
 def test_every_case_can_be_trained_by_both():
-    for name, case in training.CASES.items():
+    for case in training.CASES.values():
         model = case.make(**case.settings | {"width": 2})
         assert callable(getattr(training.textbook_model(model), case.loop))
         assert case.size in (None, model.shape[-1])

@@ -241,9 +241,8 @@ def _folder(
     else:
         parts = {"train": folder}
     part = split_of(folder, parts, split)
-    some_images(part)
     # Both splits are looked at: a class or a colour that is missing in one must not change what the other one is.
-    files = {s: image_files(place) for s, place in parts.items()}
+    files = {s: (some_images if s == split else image_files)(place) for s, place in parts.items()}
     files, classes = _classes(folder, parts, files)
     if channels is None:
         known = [file for s in parts for file in files[s][:limit]]

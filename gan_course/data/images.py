@@ -74,10 +74,12 @@ def image_files(folder: Path) -> list[Path]:
         for entry in sorted(os.scandir(place), key=lambda entry: natural(entry.name)):
             if entry.name.startswith("."):
                 continue
-            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+            linked = entry.is_symlink()  # what is not, tells its kind without another call to the system
+            if os.path.isdir(entry.path) if linked else entry.is_dir():
                 search(entry.path, around | {real})
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES and os.path.isfile(entry.path):
-                found.append(Path(entry.path))
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                if os.path.isfile(entry.path) if linked else entry.is_file():
+                    found.append(Path(entry.path))
 
     search(str(folder), frozenset())
     return found

@@ -1,0 +1,68 @@
+"""The page "Bring your own images": its commands run, and what it says is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_course import cli
+from gan_course.data.images import IMAGE_SUFFIXES, SPLIT_NAMES
+
+PAGE = (Path(__file__).parent.parent / "book" / "appendix" / "own_images.md").read_text()
+BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", PAGE, re.M | re.S)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch) -> Path:
+    """The folders of the page, small."""
+    rng = np.random.RandomState(0)
+
+    def images(folder: str, n: int, suffix: str = "png", size: tuple[int, int] = (32, 32)) -> None:
+        (tmp_path / folder).mkdir(parents=True)
+        for i in range(n):
+            pixels = rng.randint(0, 255, (*size[::-1], 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{i}.{suffix}")
+
+    for split, n in (("train", 9), ("test", 6)):
+        images(f"photos/{split}", n, "jpg", (44, 40))
+        images(f"pets/{split}/cat", n)
+        images(f"pets/{split}/dog", n)
+        images(f"houses/{split}", n, "jpg", (64, 32))
+        images(f"drawings/{split}/a", n, "png")
+        images(f"drawings/{split}/b", n, "jpg")
+        images(f"summer/{split}A", n)
+        images(f"summer/{split}B", n + 1)
+    images("photos/train/more", 3, "png", (44, 40))
+    images("holidays", 5, "jpg", (30, 50))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_page_run(folders, capsys):
+    small = {"sngan": "width=4", "projection": "width=4", "pix2pix": "width=4", "cyclegan": "blocks=1"}
+    done = []
+    for language, block in BLOCKS:
+        if language == "python":
+            exec(block, {})
+            continue
+        for command in block.splitlines():
+            program, *arguments = shlex.split(command)
+            if arguments[0] == "train":
+                arguments += ["--steps", "1", "--batch", "2", "--set", small.get(arguments[1], "width=4")]
+            assert program == "gan-course" and cli.main(arguments) == 0, f"{command}: {capsys.readouterr().err}"
+            done.append(arguments[0])
+    out = capsys.readouterr().out
+    assert [done.count(name) for name in ("data", "train", "sample", "evaluate")] == [1, 7, 6, 3]
+    assert "photos train: 12 images of shape (3, 40, 44)" in out and "photos test: 6 images" in out
+    assert "of shape (3, 32, 32), on" in out and "classes: 0 cat, 1 dog" in out and "for real images" in out
+    for name in re.findall(r"--out (\S+\.png)", PAGE.split("## A folder")[1]):
+        assert Image.open(folders / name).size[0] > 32
+
+
+def test_the_page_names_what_is_read():
+    named = re.search(r"Files that end in `([^`]*)`", PAGE)[1].split()
+    assert len(named) == len(IMAGE_SUFFIXES) and set(named) == IMAGE_SUFFIXES
+    assert {name for names in SPLIT_NAMES.values() for name in names} <= set(re.findall(r"`(\w+)/`", PAGE))

@@ -151,7 +151,10 @@ def _font(face: int, points: int):
     import matplotlib
     from PIL import ImageFont
 
-    file = Path(matplotlib.get_data_path(), "fonts", "ttf", list(FONTS.values())[face] + ".ttf")
+    name = list(FONTS.values())[face] + ".ttf"
+    file = Path(__file__).with_name("fonts") / name  # what matplotlib below 3.11 has not
+    if not file.exists():
+        file = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
     return ImageFont.truetype(str(file), points, layout_engine=ImageFont.Layout.BASIC)
 
 

@@ -14,7 +14,7 @@ from gan_course.errors import unknown
 CHARACTERS = "ABCDEFGHIJ"
 ALLOWED = string.ascii_letters + string.digits  # Computer Modern keeps other signs under wrong code points
 
-# Files in matplotlib's data folder, fonts/ttf, as (family, weight, slant): file.
+# Files in ./fonts or in matplotlib's data folder, fonts/ttf, as (family, weight, slant): file.
 FONTS = {
     ("DejaVu Sans", "regular", "upright"): "DejaVuSans",
     ("DejaVu Sans", "regular", "italic"): "DejaVuSans-Oblique",

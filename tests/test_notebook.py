@@ -1,5 +1,6 @@
 """notebook.start, in and outside a stand-in for Colab. test_colab.py runs the whole first cell."""
 
+import json
 import sys
 import types
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from gan_course import __version__, notebook
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -61,16 +64,17 @@ def test_an_accelerator_is_called_by_its_name(capsys, monkeypatch):
     assert "device Tesla T4, profile quick" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("place", ["chapter", "repository"])
-def test_stored_tables_are_found_from_both_folders(place, tmp_path, monkeypatch):
-    results, part = tmp_path / "book" / "results", tmp_path / "book" / "game"
-    results.mkdir(parents=True)
-    part.mkdir()
-    (results / "ring.json").write_text('{"rows": [{"seed": 0}]}', encoding="utf-8")
-    monkeypatch.chdir(part if place == "chapter" else tmp_path)
-    assert notebook.stored("ring") == {"rows": [{"seed": 0}]}
-    assert notebook.stored("missing") is None
+def test_stored_tables_are_found_from_anywhere():
+    table = notebook.stored("ring_fast")
+    assert table == json.loads((ROOT / "book" / "results" / "ring_fast.json").read_text(encoding="utf-8"))
+    assert table["rows"][0]["seed"] == 0
 
 
-def test_stored_tables_are_not_at_hand_elsewhere():
-    assert notebook.stored("ring_fast") is None
+def test_a_table_that_is_planned_need_not_be_there():
+    assert notebook.stored("vanilla_gan_mnist_huge", planned=True) is None
+    assert notebook.stored("ring_fast", planned=True) == notebook.stored("ring_fast")
+
+
+def test_a_misspelt_table_is_told_with_the_nearest():
+    with pytest.raises(ValueError, match="unknown table 'ring_fats'; the nearest ones are ring_fast, "):
+        notebook.stored("ring_fats")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+import gan_course
 from gan_course import __version__
 from gan_course.notebook import profiles
 
@@ -46,13 +48,26 @@ def start(chapter: str, *, drive: bool = False) -> Path:
     return Path("/content/runs") / chapter
 
 
-def stored(name: str) -> dict[str, Any] | None:
-    """Return the table ``book/results/{name}.json``: its settings, and in ``rows`` one dict per seed.
+def stored(name: str, *, planned: bool = False) -> dict[str, Any] | None:
+    """Return the table ``book/results/{name}.json``, which the installed package has too.
+
+    Args:
+        name: the file's name without its ending.
+        planned: the table is made where there is a GPU: it need not be there yet.
 
     Returns:
-        The table; None where a notebook stands alone, as in Colab, without the book's folder beside it.
+        The table: its ``settings``, and in ``rows`` one dict per seed. None for a planned one that is not there.
+
+    Raises:
+        ValueError: if there is no such table; names the nearest ones.
     """
-    for folder in (Path("../results"), Path("book/results")):  # from a chapter's folder, or from the repository's
-        if (path := folder / f"{name}.json").exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-    return None
+    package = Path(gan_course.__file__).parent
+    folder = package / "results"
+    if not folder.exists():  # the working tree, from which nothing is installed
+        folder = package.parent / "book" / "results"
+    if (path := folder / f"{name}.json").exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    if planned:
+        return None
+    near = difflib.get_close_matches(name, [path.stem for path in folder.glob("*.json")], n=3, cutoff=0)
+    raise ValueError(f"unknown table {name!r}; the nearest ones are {', '.join(near)}")

@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book test lab execute seeds gpu clean
+.PHONY: help book test colab lowest lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,6 +33,20 @@ test: $(STAMP)  ## build the book without a warning, then test package, tools, p
 	GAN_COURSE_PROFILE=quick $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider book
 	@echo "All tests passed."
 
+colab: $(STAMP)  ## run all notebooks in the `quick` profile with the versions that Colab has
+	OMP_NUM_THREADS=1 $(BIN)/python tools/colab.py
+
+# What is about the book's pages, the tools and the speed needs more than the package, in versions of its own.
+OTHER_TESTS := benchmarks book_html chapters colab execute repository_url results standin unpack vendor
+lowest: .venv-lowest/stamp  ## test the package with the lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL) -p no:cacheprovider tests $(OTHER_TESTS:%=--ignore=tests/test_%.py)
+
+.venv-lowest/stamp: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	sed -n '/^dependencies = /,/^]/p; /^test = /,/^]/p' pyproject.toml | grep -oE '[a-z-]+>=[0-9.]+' | sed 's/>=/==/' > .venv-lowest/versions.txt
+	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/versions.txt
+	@touch $@
+
 lab: $(STAMP)  ## open JupyterLab in the folder of chapters
 	$(BIN)/jupyter lab book
 
@@ -50,5 +64,5 @@ gpu:  ## with the python3 at hand, never .venv: GPU tests, the benchmarks, the f
 	python3 tools/results.py run --full || status=1; \
 	exit $$status
 
-clean:  ## remove what was built, not .venv
+clean:  ## remove what was built, not the environments
 	rm -rf _build build .pytest_cache .hypothesis .ruff_cache

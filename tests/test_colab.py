@@ -2,10 +2,13 @@
 
 A new environment borrows every installed package but the course by symbolic links; `google.colab` is a
 stand-in; git redirects the repository URL to a copy of this working tree; pip may not ask any index.
+
+Then the chapters with Colab's versions, in the environment that `make colab` uses.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -15,15 +18,23 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
+import tomllib
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from gan_course.data import glyphs
+from tools import colab, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 URL = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-CHAPTERS = sorted(p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+CHAPTERS = execute.chapters()
 
 HAS_GIT = shutil.which("git") is not None and (ROOT / ".git").exists()
 
@@ -107,12 +118,7 @@ class Machine:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with this working tree as its one commit, uncommitted work included."""
     folder = tmp_path_factory.mktemp("repository")
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    colab.copy_tree(folder)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-q", "--no-verify", "-m", "tree"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
@@ -193,3 +199,116 @@ def test_first_cell_in_colab_and_elsewhere(chapter: Path, machine: Machine) -> N
     assert "device" in output and "profile" in output
     assert "disconnect" not in output
     assert not Path(str(report["out"])).is_absolute()
+
+
+def seconds_when_stored(chapter: Path) -> float:
+    return json.loads(chapter.read_text(encoding="utf-8"))["metadata"]["gan_course"]["seconds"]
+
+
+WITH_WIDGETS = [path for path in CHAPTERS if colab.widget_cells(nbformat.read(path, as_version=4)).cells]
+SHORTEST = min(WITH_WIDGETS, key=seconds_when_stored)
+
+
+@pytest.fixture(scope="module")
+def colab_machine() -> Iterator[colab.Machine]:
+    """A machine with Colab's versions and the course."""
+    try:
+        colab.environment()
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"Colab's versions could not be installed: {error.stderr.strip().splitlines()[-1]}")
+    with colab.machine() as machine:
+        yield machine
+
+
+def test_colab_has_what_the_package_requires() -> None:
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    versions = {canonicalize_name(name): version for name, version in colab.pins().items()}
+    assert {r.name for r in map(Requirement, requirements) if versions[r.name] not in r.specifier} == set()
+
+
+def printed(machine: colab.Machine, code: str, *arguments: str) -> str:
+    """Run code on the machine, in an empty folder; return what it prints."""
+    command = [machine.python, "-c", code, *arguments]
+    done = subprocess.run(command, env=machine.variables, cwd=machine.folder / "home", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_colabs_versions_are_installed_and_torch_is_borrowed(colab_machine: colab.Machine) -> None:
+    wanted = {name: version for name, version in colab.pins().items() if name not in colab.BORROWED}
+    code = "import json, sys, torch; from importlib.metadata import version; "
+    code += "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
+    assert json.loads(printed(colab_machine, code, *wanted)) == wanted
+
+
+def test_the_wheel_is_whole_and_brings_the_tables(colab_machine: colab.Machine) -> None:
+    """Every module, weights, fonts, and the tables over seeds, as a notebook without the repository finds them."""
+    package, results = ROOT / "gan_course", ROOT / "book" / "results"
+    kinds = (".py", ".safetensors", ".ttf", ".txt")
+    files = [path.relative_to(ROOT) for path in package.rglob("*") if path.suffix in kinds]
+    files += [Path("gan_course/results", path.name) for path in results.glob("*.json")]
+    assert [path for path in files if not (colab_machine.folder / "package" / path).exists()] == []
+    code = "import json; from gan_course import notebook; print(json.dumps(notebook.stored('ring_fast')))"
+    assert json.loads(printed(colab_machine, code)) == json.loads((results / "ring_fast.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("chapter", WITH_WIDGETS, ids=lambda path: path.stem)
+def test_widgets_in_colab(chapter: Path, colab_machine: colab.Machine) -> None:
+    """The shortest chapter runs whole; of the others the cells with widgets, with their trainings cut."""
+    notebook = nbformat.read(chapter, as_version=4)
+    if chapter == SHORTEST:
+        colab_machine.run(notebook)
+    else:
+        notebook = colab.widget_cells(notebook)
+        colab_machine.run(notebook, assertions=False)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and colab.shows_widget(cell.source):
+            shown = {kind for output in cell.outputs for kind in output.get("data", {})}
+            assert shown & {"text/html", "application/vnd.jupyter.widget-view+json"}, cell.source
+
+
+def test_glyphs_are_the_same_in_colab(colab_machine: colab.Machine) -> None:
+    """Every face: an older matplotlib has fewer fonts, and another Pillow draws them."""
+    code = "import hashlib; from gan_course.data import glyphs; "
+    code += "print(hashlib.sha256(glyphs.make(300, 7, 16).x.numpy().tobytes()).hexdigest())"
+    here = glyphs.make(300, 7, 16)
+    faces = set(zip(*(here.factors[name].tolist() for name in ("family", "weight", "slant")), strict=True))
+    assert len(faces) == len(glyphs.FONTS)
+    assert printed(colab_machine, code).strip() == hashlib.sha256(here.x.numpy().tobytes()).hexdigest()
+
+
+def test_widget_cells_bring_what_they_need() -> None:
+    sources = [
+        "# Setup",
+        "import math\nfrom gan_course.notebook import widgets\nother = 1",
+        "frames = []\nunused = frames, 1\nassert other == 2",
+        "def draw(n):\n    return factor * n",
+        "factor = 3\nfor n in range(4):\n    frames.append(draw(n))",
+        "figure = math.pi",
+        "factor += 1\nwidgets.show(frames)",
+        "frames = None",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    assert [cell.source for cell in colab.widget_cells(notebook).cells] == [
+        "# Setup",
+        colab.FEW_STEPS,
+        "from gan_course.notebook import widgets",
+        "frames = []",
+        *sources[3:5],
+        sources[6],
+    ]
+    assert colab.widget_cells(nbformat.v4.new_notebook(cells=notebook.cells[:6])).cells == []
+
+
+def test_a_notebook_that_fails_in_colab_is_told(
+    tmp_path: Path, colab_machine: colab.Machine, capsys: pytest.CaptureFixture
+) -> None:
+    """What Colab has not is not found, though our environment has it; the repository is not around."""
+    cells = ["import os; assert not os.listdir()", "import pytest"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, tmp_path / "fails.ipynb")
+    assert colab.main([str(tmp_path / "fails.ipynb")]) == 1
+    shown = capsys.readouterr().out
+    assert "FAILED" in shown and "No module named 'pytest'" in shown and "1 failed" in shown and "\x1b" not in shown

@@ -228,7 +228,7 @@ def test_torchrun_stops_and_goes_on(tmp_path):
     """The command of the README, ended by SIGTERM, and again to the end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "gan_course", "train", "gan", "--data", "digits", "--device", "cpu", "--out", str(tmp_path)]
-    command += ["--checkpoint-seconds", "0"]
+    command += ["--checkpoint-seconds", "0.05"]
     started = subprocess.Popen(
         [*command, "--steps", "100000"],
         stdout=subprocess.PIPE,

@@ -93,7 +93,7 @@ def test_killed_run_ends_with_the_same_bits(name, whole, tmp_path):
 def test_sigterm_saves_and_ends_well(tmp_path):
     """By the command line, as a scheduler would; then the same command goes on."""
     command = [sys.executable, "-m", "gan_course", "train", "gan", "--data", "digits", "--device", "cpu"]
-    command += ["--out", str(tmp_path / "parts"), "--checkpoint-seconds", "0"]
+    command += ["--out", str(tmp_path / "parts"), "--checkpoint-seconds", "0.05"]
     started = subprocess.Popen([*command, "--steps", "100000"], stdout=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + 300

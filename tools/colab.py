@@ -127,23 +127,40 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("gan_course-*.whl"))
 
 
+def names(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Return the notebook's names that a piece of it uses as they were before, and those that it binds."""
+    if isinstance(tree, ast.For | ast.With):
+        heads = [tree] if isinstance(tree, ast.For) else tree.items
+        used, bound = set(), set()
+        for head in heads:
+            used |= names(head.iter if isinstance(tree, ast.For) else head.context_expr)[0]
+            target = head.target if isinstance(tree, ast.For) else head.optional_vars
+            bound |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)} if target else set()
+        for statement in tree.body:
+            inside = names(statement)
+            used |= inside[0] - bound
+            bound |= inside[1]
+        return used, bound
+    scopes = [symtable.symtable(ast.unparse(tree), "cell", "exec")]
+    own = scopes[0].get_symbols()
+    for scope in scopes:
+        scopes += scope.get_children()
+    inner = [symbol for scope in scopes[1:] for symbol in scope.get_symbols() if symbol.is_global()]
+    used = {symbol.get_name() for symbol in [*own, *inner] if symbol.is_referenced()}
+    return used, {symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported()}
+
+
 class Statement:
     """A statement of a cell, and the notebook's names that it uses, binds or changes."""
 
     def __init__(self, tree: ast.stmt, cell: str) -> None:
         begin = min(part.lineno for part in (tree, *getattr(tree, "decorator_list", [])))
         self.source = "\n".join(cell.splitlines()[begin - 1 : tree.end_lineno])
-        scopes = [symtable.symtable(self.source, "cell", "exec")]
-        own = scopes[0].get_symbols()
-        for scope in scopes:
-            scopes += scope.get_children()
-        inner = [symbol for scope in scopes[1:] for symbol in scope.get_symbols() if symbol.is_global()]
-        self.uses = {symbol.get_name() for symbol in [*own, *inner] if symbol.is_referenced()}
-        self.binds = {symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported()}
+        self.uses, self.binds = names(tree)
         self.imports = isinstance(tree, ast.Import | ast.ImportFrom)
         self.defines = isinstance(tree, ast.FunctionDef | ast.ClassDef)
-        #: after one of these, what the names were before does not matter
-        self.replaces = self.imports or self.defines or isinstance(tree, ast.Assign | ast.AnnAssign)
+        #: after anything else, what the names were before does not matter
+        self.may_keep = isinstance(tree, ast.If | ast.Try | ast.While | ast.AugAssign)
         self.changes = set()  # by items, attributes or methods
         for node in ast.walk(tree):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
@@ -177,7 +194,7 @@ def widget_cells(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         whole, lines = shows_widget(cell.source), []
         for statement in reversed(statements):
             if whole or needed & (statement.binds | statement.changes - modules):
-                needed -= statement.binds if statement.replaces else set()
+                needed -= set() if statement.may_keep else statement.binds
                 needed |= statement.uses
                 while more := {name for f in needed & inside.keys() for name in inside[f]} - needed:
                     needed |= more  # what a function uses may be bound between its definition and its call

@@ -5,10 +5,8 @@ import subprocess
 import sys
 
 import gan_course
-from gan_course import models
 
-MODULES = [f"gan_course.{m.name}" for m in pkgutil.iter_modules(gan_course.__path__)]
-MODULES += [f"gan_course.models.{m.name}" for m in pkgutil.iter_modules(models.__path__)]
+MODULES = [m.name for m in pkgutil.walk_packages(gan_course.__path__, "gan_course.")]
 
 
 def loaded(code: str) -> set[str]:

@@ -29,6 +29,13 @@ matplotlib.use("Agg")
 torch.set_num_threads(1)
 
 
+def pytest_configure() -> None:
+    from tools import standin
+
+    if standin.AVAILABLE:  # before any backward pass: at the first one, autograd counts the kinds of devices
+        standin.install()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -246,7 +246,7 @@ def test_torchrun_stops_and_goes_on(tmp_path):
     finally:
         if started.poll() is None:
             os.killpg(started.pid, signal.SIGKILL)
-    assert said.count("new run in") == 1 and said.count("stopped after step") == 1
+    assert said.count("new run of gan in") == 1 and said.count("stopped after step") == 1
     step = checkpoint.load(tmp_path / CHECKPOINT)["step"]
     assert f"stopped after step {step}" in said
     ended = subprocess.run([*command, "--steps", str(step + 10)], capture_output=True, text=True, timeout=300)

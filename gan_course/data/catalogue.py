@@ -100,7 +100,7 @@ def load(
         DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
     """
     text = os.fspath(name)
-    check_arguments(size, split, limit, (*SPLITS, "unlabeled") if text == "stl10" else SPLITS)
+    size = check_arguments(size, split, limit, (*SPLITS, "unlabeled") if text == "stl10" else SPLITS)
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: got {channels!r}, expected 1, 3 or None")
 
@@ -139,14 +139,19 @@ def load(
 
 def check_arguments(
     size: int | tuple[int, int] | None, split: str, limit: int | None, splits: Sequence[str] = SPLITS
-) -> None:
-    """Raise ValueError unless size and limit are whole numbers of at least 1 (or None) and split is one of splits."""
+) -> int | tuple[int, int] | None:
+    """Return ``size``, that of a square as one number.
+
+    Raises:
+        ValueError: size and limit are not whole numbers of at least 1 (or None), or split is none of ``splits``.
+    """
     sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
     for name, value in (*(("size", side) for side in sides), ("limit", limit)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
     if split not in splits:
         raise unknown("split", split, splits)
+    return size[0] if isinstance(size, tuple) and size[0] == size[1] else size
 
 
 def is_path(text: str) -> bool:

@@ -176,7 +176,7 @@ def load_domains(
     """
     text = _with_absolute_path(os.fspath(name))
     base = _base(text)
-    catalogue.check_arguments(size, split, limit)
+    size = catalogue.check_arguments(size, split, limit)
     if _is_task(base):
         original, changed = _task(base, size, split, paired, limit)
     elif base in SETS:

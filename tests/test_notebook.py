@@ -5,8 +5,10 @@ import sys
 import types
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
+from nbclient import NotebookClient
 
 from gan_course import __version__, notebook
 
@@ -78,3 +80,33 @@ def test_a_table_that_is_planned_need_not_be_there():
 def test_a_misspelt_table_is_told_with_the_nearest():
     with pytest.raises(ValueError, match="unknown table 'ring_fats'; the nearest ones are ring_fast, "):
         notebook.stored("ring_fats")
+
+
+def test_a_table_is_html_in_a_notebook_and_text_in_a_terminal():
+    shown = notebook.table("Losses <of> D", ["method", "mean", "n"], [["GAN", "1.25", 10], ["WGAN & GP", "-0.5", 9]])
+    assert repr(shown) == "Losses <of> D\nmethod     mean   n\nGAN        1.25  10\nWGAN & GP  -0.5   9"
+    page = shown._repr_html_()
+    assert page.startswith('<div class="gan-table"><table><caption>Losses &lt;of&gt; D</caption>')
+    assert '<tr><th scope="row">WGAN &amp; GP</th><td>-0.5</td><td>9</td></tr>' in page
+    assert page.count('<th scope="col">') == 3
+
+
+@pytest.mark.parametrize("rows", [[], [["a", 1], ["b"]]])
+def test_a_table_refuses_rows_that_do_not_fit_its_head(rows):
+    with pytest.raises(ValueError, match="rows must be at least one, each with 2 cells as head has, got"):
+        notebook.table("caption", ["name", "value"], rows)
+
+
+def test_figures_of_a_chapter_are_svg_and_the_same_each_time():
+    cells = [
+        "import matplotlib.pyplot as plt\nfrom gan_course import notebook\nout = notebook.start('x')",
+        "plt.plot([0, 1])\nplt.show()",
+    ]
+    runs = []
+    for _ in range(2):
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        NotebookClient(book, kernel_name="python3", timeout=120).execute()
+        (output,) = [output for output in book.cells[1].outputs if "data" in output]
+        assert set(output.data) == {"image/svg+xml", "text/plain"}
+        runs.append(output.data["image/svg+xml"])
+    assert runs[0] == runs[1] and "<dc:date>" not in runs[0]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gan_course.models.gan import GAN
-from gan_course.notebook import plot
+from gan_course.notebook import diagrams, plot
 from gan_course.train import History
 
 
@@ -146,3 +146,17 @@ def test_slerp_refuses():
             plot.slerp(a, b, 5)
     with pytest.raises(ValueError, match="steps must be at least 2, got 1"):
         plot.slerp(a, torch.randn(8), 1)
+
+
+def test_an_arrow_goes_from_the_edge_of_one_box_to_the_edge_of_the_other():
+    ax = diagrams.canvas(6, 2)
+    left, right = diagrams.box(ax, 1, 1, "G", width=1), diagrams.box(ax, 5, 1, "D", width=2)
+    diagrams.arrow(ax, left, right, "images")
+    (arrow,) = [patch for patch in ax.patches if patch not in (left, right)]
+    ax.figure.canvas.draw()
+    ends = ax.transData.inverted().transform(arrow.get_transform().transform(arrow.get_path().vertices))
+    assert ends[:, 0].min() == pytest.approx(1.5, abs=0.03)  # in inches: half a box beside its middle
+    assert ends[:, 0].max() == pytest.approx(4.0, abs=0.03)
+    assert [text.get_text() for text in ax.texts] == ["G", "D", "images"]
+    assert [text.get_position() for text in ax.texts][2] == (3.0, 1.14)
+    assert tuple(ax.figure.get_size_inches()) == (6, 2)

@@ -1,3 +1,3 @@
-"""What chapters need around the science: a first cell, scales, figures, moving pictures, stored tables."""
+"""What chapters need around the science: a first cell, scales, figures, drawings, moving pictures, tables."""
 
-from gan_course.notebook.chapter import start, stored
+from gan_course.notebook.chapter import start, stored, table

@@ -30,7 +30,7 @@ def images(x: Tensor, *, columns: int = 8, ax: Axes | None = None, title: str = 
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     ax = ax or plt.figure(figsize=(columns * 0.55, -(-len(x) // columns) * 0.55 + 0.3)).gca()
-    ax.imshow(image_grid(x, columns).permute(1, 2, 0).numpy(), interpolation="nearest")
+    ax.imshow(image_grid(x, columns).permute(1, 2, 0).numpy(), interpolation="none")  # pixels stay pixels in SVG
     ax.set_axis_off()
     ax.set_title(title, fontsize=10)
     return ax

@@ -1,7 +1,7 @@
 """The automatic checks of exercises take right answers and refuse typical wrong ones, which stand in tests/exercises/.
 
 There, ``ANSWERS`` has for each exercise what a reader may write in place of the stub, the first code cell below the
-exercise's heading. The cells after it, up to the solution, are the check: it says "correct" or it does not, and it never
+exercise's heading. The cells after it, up to the solution, are the check: it says "correct" or it does not, and never
 raises. Cells with the tag `exercise-setup` run before.
 """
 

@@ -200,7 +200,9 @@ def _below(n: int, uniform: Tensor) -> Tensor:
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm whose gain and bias are learned for each class; Dumoulin et al. (2017), de Vries et al. (2017).
+    """Batch norm whose gain and bias depend on a condition, here the class; de Vries et al. (2017).
+
+    Dumoulin et al. (2017) had done so for styles with instance norm.
 
     Args:
         features: channels.
@@ -270,10 +272,10 @@ def resize_up(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def transposed_up(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Double the size by a transposed convolution, kernel 4, stride 2; Radford et al. (2016).
+    """Double the size by a transposed convolution, kernel 4, stride 2, batch norm and ReLU.
 
-    The kernel is a multiple of the stride, so the overlap is even, though what is learned need not be. Followed by
-    batch norm and ReLU.
+    The kernel is a multiple of the stride, so the overlap is even, though what is learned need not be. Radford et al.
+    (2016), figure 1, have kernels of 5, which is no multiple of 2; later programs for the same network have 4.
     """
     return nn.Sequential(
         nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False),

@@ -99,8 +99,8 @@ def generator_wasserstein(fake_scores: Tensor) -> Tensor:
 def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r""":math:`E[\max(0, 1 - \ell(x))] + E[\max(0, 1 + \ell(G(z)))]`. Miyato et al. (2018), equation 16.
 
-    Samples on the right side of their margin have no gradient; the generator is trained by
-    :func:`generator_wasserstein` (their equation 17).
+    First used for GANs by Lim and Ye (2017) and Tran et al. (2017). Samples on the right side of their margin have no
+    gradient; the generator is trained by :func:`generator_wasserstein` (equation 17 of Miyato et al.).
     """
     return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 

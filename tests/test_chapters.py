@@ -114,7 +114,8 @@ def test_links_of_pages(path):
 
 
 def test_each_work_of_the_bibliography_is_named_somewhere():
-    texts = [path.read_text(encoding="utf-8") for path in [*CHAPTERS, *PAGES, *(ROOT / "gan_course").rglob("*.py")]]
+    code = [path for folder in ("gan_course", "tools") for path in (ROOT / folder).rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in [*CHAPTERS, *PAGES, *code]]
     text = re.sub(r"\s+", " ", " ".join(texts))
     for key, work in check_text.works().items():
         name, year = work.label[:-7], work.label[-5:-1]
@@ -174,6 +175,7 @@ def said(cells: list[NotebookNode], text: str) -> None:
         (lambda cells: said(cells, "[a paper](https://arxiv.org/abs/1)"), "which is not in references.bib"),
         (lambda cells: said(cells, "[Vanilla](vanila_gan.ipynb)"), "leads to vanila_gan.ipynb, which does not exist"),
         (lambda cells: said(cells, "[V](vanilla_gan.ipynb#nowhere)"), "vanilla_gan.ipynb has no such heading"),
+        (lambda cells: said(cells, "[crittic](../appendix/glossary.md)"), "the glossary, which has no such term"),
         (lambda cells: said(cells, r"$$a \tag{1}$$ and $$b \tag{3}$$"), "formulas are numbered [1, 3]"),
         (lambda cells: said(cells, "word " * 2000), "counted: 'core path 11 minutes, with the deeper sections 11'"),
         (lambda cells: said(cells, "## Deeper: more\n\n" + "word " * 2000), "'core path 1 minutes, with the deeper"),
@@ -201,6 +203,7 @@ def test_each_problem_is_found(change, message):
         r"$$a \tag{1}$$, then $$\begin{aligned} b \\ c \end{aligned} \tag{2}$$",
         "```\n[a listing](nowhere.ipynb) with {cite:p}\n```",
         "[the minimax game](vanilla_gan.ipynb#exercises)",
+        "[Critics](../appendix/glossary.md) and the [glossary](../appendix/glossary.md)",
     ],
 )
 def test_what_is_right_is_let_through(text):

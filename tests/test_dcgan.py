@@ -52,8 +52,8 @@ def test_shapes_are_those_of_figure_1(up):
     assert outputs(Generator((1, 28, 28), 100, 2, up), (nn.ReLU,), z) == [(4, 7, 7), (2, 14, 14)]
 
 
-def test_number_of_weights_is_that_of_the_paper():
-    """Counted by hand from figure 1 (kernels of 4 x 4) with two numbers for each channel that is batch-normalised."""
+def test_number_of_weights():
+    """Counted by hand from the maps of figure 1, kernels of 4 x 4, and two numbers for each channel with batch norm."""
     g = Generator((3, 64, 64), 100, 128)
     kernels = 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3
     expected = 100 * 1024 * 4 * 4 + 16 * kernels + 2 * (1024 + 512 + 256 + 128) + 3

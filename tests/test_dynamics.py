@@ -52,7 +52,7 @@ def test_the_one_sided_penalty_leaves_small_slopes_alone():
 @pytest.mark.parametrize(("loss", "slope"), [("non-saturating", 0.5), ("saturating", 0.5), ("wasserstein", 1.0)])
 @pytest.mark.parametrize("r1", [0.0, 0.3, 1.0, 5.0])
 def test_eigenvalues_at_the_resting_point(loss, slope, r1):
-    """-r1/2 +- sqrt(r1^2/4 - f'(0)^2); Mescheder et al. (2018), lemma 2.3 and section 4.1."""
+    """-r1/2 +- sqrt(r1^2/4 - f'(0)^2); Mescheder et al. (2018), section 3 (gradient regularisation)."""
     got = eigenvalues(dynamics.jacobian(dynamics.dirac_gan(loss, r1=r1), ORIGIN, ORIGIN))
     root = complex(r1**2 / 4 - slope**2) ** 0.5
     expected = sorted([-r1 / 2 - root, -r1 / 2 + root], key=lambda e: (round(e.real, 9), e.imag))

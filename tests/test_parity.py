@@ -96,10 +96,10 @@ def test_a_checkpoint_without_that_bias_is_refused_by_name():
     assert "\n" not in str(error.value)
 
 
-# --- DCGAN: figure 1 --------------------------------------------------------------------------------
+# --- DCGAN: the maps of figure 1, kernels of 4x4 for its 5x5 ----------------------------------------
 
 
-def test_the_dcgan_of_figure_1():
+def test_the_dcgan_with_the_maps_of_figure_1():
     g, d = dcgan.Generator((3, 64, 64), 100, 128), dcgan.Discriminator((3, 64, 64), 128)
     ups = [x for c in (512, 256, 128) for x in (f"4x4 deconv/2 {c}", "norm", "ReLU")]
     assert layers(g) == ["dense 16384", "norm", "ReLU", *ups, "4x4 deconv/2 3+", "Tanh"]

@@ -56,6 +56,14 @@ def works() -> dict[str, Work]:
     return found
 
 
+@functools.cache
+def terms() -> dict[str, str]:
+    """Return the terms of the glossary as they stand there, by how they are written in lower case, plurals included."""
+    text = (ROOT / "book" / "appendix" / "glossary.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\{glossary\}\n(.*?)^```", text, re.S | re.M)
+    return {name.lower() + plural: name for name in re.findall(r"^(\S.*)$", block, re.M) for plural in ("", "s")}
+
+
 def prose(text: str) -> str:
     """Return Markdown without what stands in code."""
     return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)
@@ -100,6 +108,8 @@ def link_problems(path: Path, text: str) -> list[str]:
                 found.append(f"[{words}] leads to {target}, which does not exist")
             elif anchor and anchor not in anchors(other):
                 found.append(f"[{words}] leads to {target}, and {other.name} has no such heading")
+            elif other.name == "glossary.md" and not anchor and words.lower() not in {*terms(), "glossary"}:
+                found.append(f"[{words}] leads to the glossary, which has no such term")
     return found
 
 

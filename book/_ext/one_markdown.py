@@ -2,6 +2,7 @@
 
 - A link to the page of a work in book/references.bib leads to its entry on the page of references. So does a name and
   year in a docstring of the package, as in "Radford et al. (2016)".
+- A link to the glossary leads to the term that it shows.
 - A displayed formula keeps its own ``\\tag``: Sphinx would wrap one of several lines in ``split``, which allows none.
 """
 
@@ -30,7 +31,14 @@ def keep_tags(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def link_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Lead links to works, and their names in docstrings, to the page of references."""
+    """Lead links to works, and their names in docstrings, to the page of references; terms to the glossary."""
+    named = {name: place for (kind, name), place in app.env.get_domain("std").objects.items() if kind == "term"}
+    glossary = next(iter(named.values()))[0]
+    for link in doctree.findall(nodes.reference):
+        name = check_text.terms().get(link.astext().lower())
+        if name and link.get("refuri", "").endswith(app.builder.get_relative_uri(docname, glossary)):
+            link["refuri"] += f"#{named[name][1]}"
+
     entries = {citation.key: citation for citation in app.env.get_domain("cite").citations}
     works = check_text.works()
 

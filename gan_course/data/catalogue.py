@@ -1,6 +1,6 @@
 """From a name to a data set.
 
-- ``digits`` is embedded (scikit-learn) and needs no network.
+- ``digits`` is embedded (in scikit-learn; Pedregosa et al., 2011) and needs no network.
 - ``glyphs`` is drawn (:mod:`gan_course.data.glyphs`) and needs no network; it is kept in the cache.
 - ``mnist``, ``fashion-mnist``, ``cifar10`` and ``stl10`` are read from ``$GAN_COURSE_DATA``, else from the cache, else
   downloaded into it (:mod:`gan_course.data.downloads`), in the layouts of torchvision: ``MNIST/raw/*-ubyte``,
@@ -41,7 +41,7 @@ NAMES = {
     "digits": "1,797 real handwritten digits, grey, 8x8; embedded (scikit-learn)",
     "glyphs": "coloured characters with known factors, RGB, drawn at any size; embedded",
     "mnist": "70,000 real handwritten digits, grey, 28x28; downloaded",
-    "fashion-mnist": "70,000 articles of clothing, grey, 28x28; downloaded",
+    "fashion-mnist": "70,000 articles of clothing (Xiao et al., 2017), grey, 28x28; downloaded",
     "cifar10": "60,000 photos of animals and vehicles, RGB, 32x32; downloaded (170 MB)",
     "cifar10-jpeg": "CIFAR-10 (JPEG): the same, compressed with loss; from GAN_COURSE_DATA only",
     "stl10": "13,000 photos of animals and vehicles, RGB, 96x96, and 100,000 unlabeled; downloaded (2.6 GB)",

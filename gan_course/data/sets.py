@@ -228,7 +228,7 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     """A 32-bit generator seed for one epoch, the same on every machine and in every process.
 
     torch's CPU generator keeps only the low 32 bits of its seed, so the mixing must reach them:
-    splitmix64 of the seed (Steele, Lea and Flood, 2014), its high half added to the epoch, then the
+    splitmix64 of the seed (Steele et al., 2014), its high half added to the epoch, then the
     32-bit finalizer of MurmurHash3. The last two are bijections of the epoch modulo 2**32, so no two
     epochs of one seed share a generator.
     """

@@ -39,7 +39,7 @@ def frechet_distance_gaussians(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, co
     The product of two covariances is not symmetric, and its matrix square root is costly and can turn complex.
     Neither is needed: with :math:`\Sigma_a = AA^\top`, the eigenvalues of :math:`\Sigma_a\Sigma_b` are those of the
     symmetric :math:`A^\top\Sigma_b A`, and the trace is the sum of their roots. Rounding in the smallest ones leaves an
-    error of some 1e-8 of the traces. (Dowson & Landau, 1982, give the closed form.)
+    error of some 1e-8 of the traces. Dowson and Landau (1982) give the closed form.
 
     Args:
         mean_a, mean_b: ``(d,)``.
@@ -102,7 +102,7 @@ def kernel_distance_subsets(
 
     Subsets of the same rows overlap, so their standard deviation divided by :math:`\sqrt{\text{subsets}}`, which is
     often given as the error, goes to zero however few the samples. Here that is only one part; the other is the
-    delete-d jackknife's estimate (Shao & Wu, 1989) of what another set of rows would have changed, again too large
+    delete-d jackknife's estimate (Shao and Wu, 1989) of what another set of rows would have changed, again too large
     for equal distributions.
 
     Args:

@@ -78,7 +78,7 @@ def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, flo
     """Count the modes of a mixture that samples reach.
 
     A sample is of high quality if it lies within three standard deviations of its nearest centre; a mode is covered
-    if at least one sample of high quality is nearest to it (Lin et al., 2018).
+    if at least one sample of high quality is nearest to it; Srivastava et al. (2017), as Lin et al. (2018) use them.
 
     Args:
         points: ``(n, dim)``.

@@ -1,8 +1,8 @@
 """Networks that are told the class: two ways for a discriminator to use the label (:mod:`.acgan` has a third).
 
-- :class:`ConditionalGAN`: the label is laid beside the input of both networks. Mirza & Osindero (2014).
-- :class:`ProjectionGAN`: the label is a direction that the image's features are projected on. Miyato & Koyama (2018);
-  the generator has the conditional batch norm of Dumoulin et al. (2017).
+- :class:`ConditionalGAN`: the label is laid beside the input of both networks. Mirza and Osindero (2014).
+- :class:`ProjectionGAN`: the label is a direction that the image's features are projected on. Miyato and Koyama (2018);
+  the generator has the conditional batch norm of de Vries et al. (2017).
 
 The papers' networks differ in much else; here all have convolutional networks of one size, so that the use of the
 label is what differs. They take images of any size: the generator starts from a grid as small as halving allows
@@ -109,7 +109,7 @@ class ConcatDiscriminator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    r""":math:`\ell(x, y) = \psi(\phi(x)) + \langle V_y, \phi(x) \rangle`. Miyato & Koyama (2018), equation 3.
+    r""":math:`\ell(x, y) = \psi(\phi(x)) + \langle V_y, \phi(x) \rangle`. Miyato and Koyama (2018), equation 3.
 
     Every layer is spectrally normalised, the embedding :math:`V` too. Their :math:`\phi` ends in a sum over places;
     here the places stay apart, because the few channels of a small network do not tell classes apart without them.
@@ -130,7 +130,7 @@ class ProjectionDiscriminator(nn.Module):
 
 
 class ConditionalGAN(common.Sampler, nn.Module):
-    """Conditional GAN: both networks are given the label beside their input. Mirza & Osindero (2014), equation 2.
+    """Conditional GAN: both networks are given the label beside their input. Mirza and Osindero (2014), equation 2.
 
     The label is laid beside the input as a one-hot vector, and the loss is the non-saturating one. Subclasses
     change the networks and the loss, and inherit the rest.
@@ -233,7 +233,7 @@ class ConditionalGAN(common.Sampler, nn.Module):
 
 
 class ProjectionGAN(ConditionalGAN):
-    """The projection discriminator, against a generator with conditional batch norm. Miyato & Koyama (2018).
+    """The projection discriminator, against a generator with conditional batch norm. Miyato and Koyama (2018).
 
     The discriminator is :class:`ProjectionDiscriminator`, the loss is hinge. The label reaches the generator through
     the gains and biases of its batch norms only. Arguments and step are those of :class:`ConditionalGAN`.

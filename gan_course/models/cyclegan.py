@@ -114,8 +114,8 @@ class CycleGAN(nn.Module):
             default 70, or 34 or 16 for smaller images.
         cycle: :math:`\lambda`, the weight of the cycles.
         identity: weight of :math:`E[\|G(b) - b\|_1 + \|F(a) - a\|_1]` (section 5.2), which keeps colours where both
-            domains have the same; the paper takes ``0.5 * cycle`` for paintings, 0 otherwise. The authors' PyTorch
-            program takes ``0.5 * cycle`` unless told otherwise.
+            domains have the same; the paper takes ``0.5 * cycle`` where it has this loss, as for paintings to photos.
+            The authors' programs take ``0.5 * cycle`` unless told otherwise.
         pool: earlier fakes that each discriminator is shown again, see :class:`ImagePool`.
         lr_g, lr_d: Adam's learning rates.
         beta1, beta2: Adam's decay rates, for all networks.

@@ -39,10 +39,11 @@ def plan(shape: tuple[int, ...], coarsest: dict[int, int] = COARSEST) -> tuple[i
 class Generator(nn.Module):
     """From latents to images: a projection to the coarsest maps, then doublings, with half the channels each.
 
-    The paper's figure 1 is ``Generator((3, 64, 64), 100, 128)``, with maps of 1024, 512, 256 and 128 channels. All
-    layers but the last have batch norm and ReLU. The projection has no bias, as in the authors' code, where batch norm
-    has statistics of each of its units; here, as in PyTorch's example, of each channel. That example and the authors'
-    code have no bias in the outermost layers of both networks; here they have one. The authors' kernels are 5x5.
+    The paper's figure 1 has the maps of ``Generator((3, 64, 64), 100, 128)``, of 1024, 512, 256 and 128 channels, and
+    kernels of 5x5; here they are 4x4, see :func:`gan_course.layers.transposed_up`. All layers but the last have batch
+    norm and ReLU. The projection has no bias, as in the authors' code, where batch norm has statistics of each of its
+    units; here, as in PyTorch's example, of each channel. That example and the authors' code have no bias in the
+    outermost layers of both networks; here they have one.
 
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.

@@ -145,7 +145,7 @@ class Pix2Pix(nn.Module):
         shape: ``(2, C, H, W)``: source and target, with values in [-1, 1]; H and W are multiples of 4.
         width: channels of the first layer, in both networks; 64 in the paper.
         norm: ``"instance"``, ``"batch"`` or ``"none"``. The paper has batch norm with the batch's statistics in testing
-            too, and mostly batches of 1, where that is instance norm: the default, because then an image's translation
+            too, and batches of 1 to 10; with 1, that is instance norm: the default, because then an image's translation
             depends on that image alone, in training and after it.
         patch: see :class:`PatchGAN`; by default 70, or 34 or 16 for smaller images.
         loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.

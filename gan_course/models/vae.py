@@ -1,4 +1,4 @@
-r"""The variational autoencoder. Kingma & Welling (2014), Algorithm 1 with one latent per image, equation 10.
+r"""The variational autoencoder. Kingma and Welling (2014), Algorithm 1 with one latent per image, equation 10.
 
 A latent :math:`z \sim N(0, I)` becomes an image by :math:`p(x|z)`. The probability of an image, :math:`p(x) = \int
 p(z)\,p(x|z)\,dz`, cannot be computed. An encoder :math:`q(z|x)` gives a lower bound of its logarithm, the ELBO,

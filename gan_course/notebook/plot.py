@@ -13,7 +13,8 @@ from torchvision.utils import make_grid
 
 from gan_course.train import History
 
-#: Okabe and Ito's colours, told apart by colour-blind readers: real data, generated data, discriminator, and more.
+#: The colours of Okabe and Ito (2008), told apart by colour-blind readers: real data, generated data, discriminator,
+#: and more.
 REAL, FAKE, DISCRIMINATOR = "#0072B2", "#D55E00", "#009E73"
 COLORS = [REAL, FAKE, DISCRIMINATOR, "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 

@@ -169,7 +169,7 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
     r"""Return the unbiased (squared) energy distance :math:`2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|` of two samples.
 
     It is the squared maximum mean discrepancy of the kernel :math:`-\|x - y\|`, which has no width to choose; Székely
-    & Rizzo (2013). On the line it is :math:`2 \int (F - G)^2`. ``scipy.stats.energy_distance`` is the square root of
+    and Rizzo (2013). On the line it is :math:`2 \int (F - G)^2`. ``scipy.stats.energy_distance`` is the square root of
     the biased estimate. The gradient is 0 where two points coincide.
 
     Args:

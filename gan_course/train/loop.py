@@ -63,7 +63,7 @@ def fit(
         warmup: steps over which all learning rates rise linearly to their full values.
         decay_from: step after which all learning rates fall, to (nearly) 0 at the last step; constant if not given.
             Such a run cannot be extended, for its learning rates depend on where it ends.
-        decay: how they fall, "linear" or "cosine" (half a wave, as Loshchilov & Hutter (2017), equation 5).
+        decay: how they fall, "linear" or "cosine" (half a wave, as Loshchilov and Hutter (2017), equation 5).
         precision: "float32"; "bf16", where autocast computes matrix products and convolutions in bfloat16, weights,
             optimizers and penalties staying as they are; or "auto", what :func:`gan_course.train.speed.choose` finds
             fast here. A run that goes on stays as it was.

@@ -6,7 +6,7 @@ taken at the same point, by Adam with a rate of 1e-4 and a beta1 of 0.8; latents
 2,500 samples, of high quality within three standard deviations of a mode. The tables ``pacgan_*_paper`` repeat that
 with the networks of the code; they are planned for a GPU. The others differ in the networks, so that a CPU suffices:
 two hidden layers of 64 units (LeakyReLUs in the discriminator) with torch's initial weights, instead of four of 400
-with batch norm and three of 200 maxouts with weights from N(0, 0.02^2).
+with batch norm and three of 200 maxouts (Goodfellow et al., 2013) with weights from N(0, 0.02^2).
 
 Two readings are ours. The code's ``beta1=0.8`` goes to Adam of the library Blocks, in which beta1 meant one minus the
 usual beta1 until early 2017; we take it as usual. And the code draws 100,000 packs once and shuffles them, where we

@@ -36,7 +36,7 @@ def link_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     glossary = next(iter(named.values()))[0]
     for link in doctree.findall(nodes.reference):
         name = check_text.terms().get(link.astext().lower())
-        if name and link.get("refuri", "").endswith(app.builder.get_relative_uri(docname, glossary)):
+        if name and docname != glossary and link.get("refuri") == app.builder.get_relative_uri(docname, glossary):
             link["refuri"] += f"#{named[name][1]}"
 
     entries = {citation.key: citation for citation in app.env.get_domain("cite").citations}

@@ -51,8 +51,8 @@ def trained(family: str, train_set: Any, recipe: dict[str, Any], **options: Any)
 def digits() -> dict[str, Any]:
     """A DCGAN learns MNIST: what it makes of the same 40 latents, from the first step to the last."""
     train_set = data.load("mnist")
-    recipe = {**dcgan.RECIPES["mnist"], "size": 28, "steps": 2_400}
-    shown = {0, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 600, 800, 1_000, 1_400, 1_800, recipe["steps"]}
+    recipe = {**dcgan.RECIPES["mnist"], "size": 28, "steps": 6_000}
+    shown = {0, 25, 50, 100, 150, 200, 300, 400, 600, 900, 1_400, 2_000, 3_000, recipe["steps"]}
     z = torch.randn(40, 64, generator=torch.Generator().manual_seed(SEED))
     frames = {}
 
@@ -65,7 +65,8 @@ def digits() -> dict[str, Any]:
         return {}
 
     seen: list[int] = []
-    model, facts = trained("dcgan", train_set, recipe, snapshot_every=25, snapshot_size=1, probe=look)
+    model, facts = trained("dcgan", train_set, recipe, decay_from=3_000, snapshot_every=25, snapshot_size=1, probe=look)
+    facts["decay_from"] = 3_000
     test = data.load("mnist", split="test").draw(2_000)
     judge = metrics.judge("mnist", 28, torch.device("cpu"))
     for name, x in {"frechet": model.sample(2_000), "floor": train_set.draw(2_000, SEED)}.items():
@@ -74,7 +75,7 @@ def digits() -> dict[str, Any]:
     last.save(FOLDER / "digits.webp", lossless=True)
     first, *rest = [frames[step] for step in sorted(frames)]
     times = [350] * len(rest) + [2_500]  # milliseconds
-    first.save(FOLDER / "digits_moving.webp", save_all=True, append_images=rest, duration=times, loop=0, quality=60)
+    first.save(FOLDER / "digits_moving.webp", save_all=True, append_images=rest, duration=times, loop=0, quality=40)
     return facts
 
 

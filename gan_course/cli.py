@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import __version__, data, metrics, models, parallel
+from gan_course import __version__, checks, data, metrics, models, parallel
 from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
+from gan_course.data.images import Size
 from gan_course.errors import CheckpointError, DataError, NoSplitError, unknown
 from gan_course.metrics.report import EXTRACTORS
 from gan_course.notebook import profiles
@@ -59,40 +60,36 @@ def _by_option(message: str, options: argparse.Namespace) -> str:
 
 
 def show_list(options: argparse.Namespace) -> None:
-    """Show what there is: families, data sets, metrics."""
-    print("Families of models (gan-course train FAMILY --data NAME), with the data that they have settings for:")
-    for name, model in models.FAMILIES.items():
-        print(f"  {name:15} {_first_line(model)} [{', '.join(models.recipes(name))}]")
-    print("\nData sets:")
-    for name, text in catalogue.NAMES.items():
-        print(f"  {name:15} {text}")
-    print("\nData sets for translators (from-NAME for the way back; or the path of a folder of pairs or domains):")
-    for name, text in translation.SETS.items():
-        print(f"  {name:15} {text}")
-    print("\nTasks for translators (TASK-NAME with the name of a data set; from-TASK-NAME for the way back):")
-    for name, task in translation.TASKS.items():
-        print(f"  {name:15} {_first_line(task)}")
+    """Show families of models, data sets and metrics."""
+    tasks = {name: _first_line(task) for name, task in translation.TASKS.items()}
     for name, (a, b) in translation.GLYPH_TASKS.items():
-        print(f"  {name:15} {', '.join(a.values())} to {', '.join(b.values())} (glyphs only)")
-    for title, by_command in (("gan-course evaluate RUN", True), ("of points and modes: gan_course.metrics", False)):
-        print(f"\nMetrics ({title}):")
-        for name, metric in metrics.METRICS.items():
-            if (metric.needs != "points") == by_command:
-                print(f"  {name:15} {metric.description}{f'; {metric.better} is better' if metric.better else ''}")
+        tasks[name] = f"{', '.join(a.values())} to {', '.join(b.values())} (glyphs only)"
+    by_command, others = {}, {}
+    for name, metric in metrics.METRICS.items():
+        text = metric.description + (f"; {metric.better} is better" if metric.better else "")
+        (others if metric.needs == "points" else by_command)[name] = text
+    for title, entries in {
+        "Families of models (gan-course train FAMILY --data NAME), with the data that they have settings for": {
+            name: f"{_first_line(model)} [{', '.join(models.recipes(name))}]" for name, model in models.FAMILIES.items()
+        },
+        "Data sets": catalogue.NAMES,
+        "Data sets for translators (from-NAME for the way back; or the path of a folder of pairs or domains)":
+            translation.SETS,
+        "Tasks for translators (TASK-NAME with the name of a data set; from-TASK-NAME for the way back)": tasks,
+        "Metrics (gan-course evaluate RUN)": by_command,
+        "Metrics (of points and modes: gan_course.metrics)": others,
+    }.items():  # fmt: skip
+        print(f"{title}:", *(f"  {name:15} {text}" for name, text in entries.items()), "", sep="\n")
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train a model, or go on with the run in ``--out``."""
-    with parallel.processes(profiles.device(options.device)) as device:
-        _train(options, device)
-
-
-def _train(options: argparse.Namespace, device: torch.device) -> None:
-    recipe = models.recipe(options.family, options.data)
-    fitting = {"steps": 2_000, "batch": 64, "warmup": 0, "decay_from": None, "decay": "linear"}
-    fitting = {name: recipe.pop(name, usual) for name, usual in fitting.items()}
-    fitting |= {name: given for name in fitting if (given := getattr(options, name)) is not None}
-    family, size = models.family(options.family), recipe.pop("size", None)
+    """Train a model; run again, it resumes by itself."""
+    family, recipe = models.family(options.family), models.recipe(options.family, options.data)
+    size = recipe.pop("size", None) if options.size is None else options.size
+    to_fit = ("steps", *inspect.getfullargspec(fit).kwonlyargs)
+    fitting = {"steps": 2_000} | {name: recipe.pop(name) for name in to_fit if name in recipe}
+    fitting |= {name: given for name in to_fit if (given := getattr(options, name, None)) is not None}
+    fitting.setdefault("snapshot_every", max(fitting["steps"] // 20, 1))
     usual = inspect.signature(family).parameters
     known = [name for name in usual if name != "shape"]  # which the data have
     if options.lr is not None:
@@ -103,39 +100,28 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
         if isinstance(usual[name].default, bool) and not isinstance(value, bool):
             raise ValueError(f"--set {name} must be true or false, got {value!r}")
         recipe[name] = value
-    load = partial(load_data, family, options.data, "train", channels=options.channels, device=device)
-    try:
-        if options.size is not None:
-            size = options.size
-        elif size is None:  # no recipe tells it: as large as the data are and the family can
-            size = models.fitting_size(options.family, load(size=None, limit=2), **recipe)
-        train_set = load(size=size)
-        torch.manual_seed(options.seed)
-        model = models.build(options.family, train_set, **recipe).to(device)
-    except TypeError as error:
-        if not options.set:
-            raise
-        raise ValueError(f"--set gives a value of the wrong type ({error})") from error
-    if options.start_from is not None and not (options.out / CHECKPOINT).exists():
-        checkpoint.restore(model, checkpoint.load(options.start_from / CHECKPOINT, device))
-    if "num_classes" in model.settings and train_set.labels.ndim == 1 and parallel.rank() == 0:
-        print(f"classes: {_numbered(train_set.classes)}")
-    fit(
-        model,
-        train_set,
-        **fitting,
-        seed=options.seed,
-        precision=options.precision,
-        channels_last=options.channels_last,
-        graph=options.graph,
-        out=options.out,
-        snapshot_every=max(fitting["steps"] // 20, 1) if options.snapshot_every is None else options.snapshot_every,
-        checkpoint_seconds=options.checkpoint_seconds,
-    )
+    with parallel.processes(profiles.device(options.device)) as device:
+        load = partial(load_data, family, options.data, "train", channels=options.channels, device=device)
+        try:
+            if size is None:  # as large as the data are and the family can
+                size = models.fitting_size(options.family, load(size=None, limit=2), **recipe)
+            train_set = load(size=size)
+            torch.manual_seed(options.seed)
+            model = models.build(options.family, train_set, **recipe).to(device)
+        except TypeError as error:
+            if not options.set:
+                raise
+            raise ValueError(f"--set gives a value of the wrong type ({error})") from error
+        if options.start_from is not None and not (options.out / CHECKPOINT).exists():
+            checkpoint.restore(model, checkpoint.load(options.start_from / CHECKPOINT, device))
+        if "num_classes" in model.settings and train_set.labels.ndim == 1 and parallel.rank() == 0:
+            print(f"classes: {_numbered(train_set.classes)}")
+        fit(model, train_set, **fitting)
 
 
 def sample(options: argparse.Namespace) -> None:
-    """Write a grid of samples; of a translator, test images each beside its translation."""
+    """Write a grid of samples of a run; of a translator, images each beside its translation."""
+    checks.at_least("n", options.n, 1)
     device = profiles.device(options.device)
     model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
     if hasattr(model, "translate"):
@@ -149,13 +135,8 @@ def sample(options: argparse.Namespace) -> None:
         return
     if options.data:
         raise ValueError(f"--data is for translators, which need images; {model.family!r} does not")
-    labels = _labels(model, options)
-    samples = model.sample(
-        options.n,
-        labels=None if labels is None else labels.to(device),
-        generator=torch.Generator().manual_seed(options.seed),
-    )
-    _write_grid(samples, options.out)
+    labels, generator = _labels(model, options), torch.Generator().manual_seed(options.seed)
+    _write_grid(model.sample(options.n, labels if labels is None else labels.to(device), generator), options.out)
     if "num_classes" in model.settings and options.caption is None and (classes := state["run"].get("classes")):
         drawn = "all in turn" if options.labels is None else " ".join(map(str, options.labels))
         print(f"classes: {drawn}; known: {_numbered(classes)}")
@@ -163,44 +144,41 @@ def sample(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure samples of a run beside real images, print and keep the numbers."""
-    model, state = checkpoint.load_model(options.run / CHECKPOINT, device := profiles.device(options.device))
+    device = profiles.device(options.device)
+    model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
     name, way = _data_of_run(model, state, options)
-    sets = [
-        load_data(model, name, split, model.shape[-2:], model.shape[-3], device, translation.has_pairs(name))
-        for split in data.SPLITS
-    ]
-    measured = metrics.evaluate_model(
-        model, *sets, n=options.n, features=options.features, seed=options.seed, direction=way,
-        classes=state["run"].get("classes"),
-    )  # fmt: skip
+    *_, channels, height, width = model.shape
+    load = partial(load_data, model, name, size=(height, width), channels=channels, device=device)
+    sets = [load(split=split, paired=translation.has_pairs(name)) for split in data.SPLITS]
+    asked = {"n": options.n, "features": options.features, "seed": options.seed}
+    found = metrics.evaluate_model(model, *sets, **asked, direction=way, classes=state["run"].get("classes"))
     name = sets[0].name if name == "cifar10" else name  # which may have given the version in JPEG
-    result = {"data": name, "step": state["step"], **measured}
     path = options.run / "metrics.json"
+    result = {"data": name, "step": state["step"], **found}
     path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     print(
-        f"{name}, step {state['step']:,}: {measured['samples']:,} generated and as many real training images of shape"
-        f" {model.shape[-3:]}, each against {measured['reference']:,} test images"
+        f"{name}, step {state['step']:,}: {found['samples']:,} generated and as many real training images of shape"
+        f" {(channels, height, width)}, each against {found['reference']:,} test images"
     )
-    print(f"features: {measured['features']}\n{'':16}  {'generated':>12}  {'real':>12}")
-    for metric in measured["generated"]:
-        values = [measured[row][metric] for row in ("generated", "real") if metric in measured[row]]
+    print(f"features: {found['features']}\n{'':16}  {'generated':>12}  {'real':>12}")
+    for metric in found["generated"]:
+        values = [found[row][metric] for row in ("generated", "real") if metric in found[row]]
         shown = ("not finite" if value is None else f"{value:.4g}" for value in values)
         print(f"{metric:16}" + "".join(f"  {value:>12}" for value in shown))
     print(f"written to {path}")
 
 
 def show_data(options: argparse.Namespace) -> None:
-    """Fetch a data set or two domains if need be, verify and describe them."""
-    wanted = options.out
+    """Fetch, verify and describe a data set."""
     for split in data.SPLITS:
         try:
             shown, columns = _described(options.name, options.size, split)
         except NoSplitError as missing:
             print(f"no {split} images: {missing}")
             continue
-        if wanted:
-            _write_grid(shown, wanted, columns)
-        wanted = None
+        if options.out:
+            _write_grid(shown, options.out, columns)
+        options.out = None  # one split is enough
 
 
 def _described(name: str, size: int | None, split: str) -> tuple[Tensor, int | None]:
@@ -212,10 +190,9 @@ def _described(name: str, size: int | None, split: str) -> tuple[Tensor, int | N
         print(f"{name} {split}: {number} of shape {both.a.shape}")
         return both.images(32).flatten(0, 1), 8  # an image of a, one of b: its partner if there are any
     images = data.load(name, size=size, split=split)
-    line = f"{images.name} {split}: {len(images):,} images of shape {images.shape}"
-    if images.labels is not None:
-        line += f"; classes: {_numbered(images.classes, images.labels.bincount().tolist())}"
-    print(line)
+    known = images.labels is not None
+    classes = f"; classes: {_numbered(images.classes, images.labels.bincount().tolist())}" if known else ""
+    print(f"{images.name} {split}: {len(images):,} images of shape {images.shape}{classes}")
     return images.draw(64), None
 
 
@@ -223,28 +200,26 @@ def load_data(
     model: type[nn.Module] | nn.Module,
     name: str,
     split: str,
-    size: int | tuple[int, int] | None,
+    size: Size,
     channels: int | None,
     device: torch.device,
     paired: bool = False,
     limit: int | None = None,
 ) -> DataSet | Domains:
     """Load a data set in the form that a family is trained on: domains for a translator, captions for text."""
+    given, family = {"size": size, "split": split, "device": device, "limit": limit}, model.family
     if hasattr(model, "translate"):
         if channels not in (None, 3):
-            raise ValueError(
-                f"--channels must be 3 for family {model.family!r}, which translates colours; got {channels}"
-            )
-        paired = paired or model.paired
-        return data.load_domains(name, size=size, split=split, paired=paired, device=device, limit=limit)
+            raise ValueError(f"--channels must be 3 for family {family!r}, which translates colours; got {channels}")
+        return data.load_domains(name, paired=paired or model.paired, **given)
     if translation.is_task(name) and not Path(name).is_dir():
-        raise ValueError(f"--data {name!r} is for translators; family {model.family!r} needs a data set")
-    images = data.load(name, size=size, split=split, channels=channels, device=device, limit=limit)
-    if getattr(model, "reads_captions", False):
-        if not isinstance(images, glyphs.Glyphs):
-            raise ValueError(f"--data must be glyphs for family {model.family!r}, which reads captions; got {name!r}")
-        return images.captioned()
-    return images
+        raise ValueError(f"--data {name!r} is for translators; family {family!r} needs a data set")
+    images = data.load(name, channels=channels, **given)
+    if not getattr(model, "reads_captions", False):
+        return images
+    if not isinstance(images, glyphs.Glyphs):
+        raise ValueError(f"--data must be glyphs for family {family!r}, which reads captions; got {name!r}")
+    return images.captioned()
 
 
 def _data_of_run(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> tuple[str, str]:
@@ -315,92 +290,66 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gan-course", description="Train, sample and evaluate the models of the GAN course."
-    )
+    parser = argparse.ArgumentParser("gan-course", description="Train, sample and evaluate models of the GAN course.")
     parser.add_argument("--version", action="version", version=f"gan-course {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
+    add = {}
+    for function in (show_list, train, sample, evaluate, show_data):
+        name = function.__name__.removeprefix("show_")
+        one = commands.add_parser(name, help=_first_line(function))
+        one.set_defaults(command=function)
+        add[name] = one.add_argument
 
-    one = commands.add_parser("list", help="show families of models, data sets and metrics")
-    one.set_defaults(command=show_list)
-
-    one = commands.add_parser("train", help="train a model; run again, it resumes by itself")
-    one.set_defaults(command=train)
-    one.add_argument("family", help=f"family of models: {', '.join(models.FAMILIES)}")
-    one.add_argument("--data", required=True, metavar="NAME", help=DATA_HELP)
-    one.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
-    one.add_argument(
-        "--start-from", type=Path, metavar="DIR",
-        help="begin with the weights and optimizers of another run, to go on with other data, batch or schedule",
-    )  # fmt: skip
-    one.add_argument("--steps", type=int, help="steps in all; a larger number extends a finished run")
-    one.add_argument("--size", type=int, help="image size in pixels (default: what suits family and data)")
-    one.add_argument("--channels", type=int, help="1 for grey, 3 for colour (default: as the data are)")
-    one.add_argument("--batch", type=int, help="images per update (default: what suits family and data)")
-    one.add_argument("--lr", type=float, help="learning rate of all networks (default: what suits family and data)")
-    one.add_argument(
+    option = add["train"]
+    option("family", help=f"family of models: {', '.join(models.FAMILIES)}")
+    option("--data", required=True, metavar="NAME", help=DATA_HELP)
+    option("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
+    option("--start-from", type=Path, metavar="DIR", help="another run, to begin with its weights and optimizers")
+    option("--steps", type=int, help="steps in all; a larger number extends a finished run")
+    option("--size", type=int, help="image size in pixels (default: what suits family and data)")
+    option("--channels", type=int, help="1 for grey, 3 for colour (default: as the data are)")
+    option("--batch", type=int, help="images per update (default: what suits family and data)")
+    option("--lr", type=float, help="learning rate of all networks (default: what suits family and data)")
+    option(
         "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE",
         help="any other setting of the family; may be given several times",
     )  # fmt: skip
-    one.add_argument(
-        "--seed", type=int, default=0, help="seed of weights, data order and latents (default: %(default)s)"
-    )
-    one.add_argument("--warmup", type=int, metavar="STEPS", help="steps over which learning rates rise (default: 0)")
-    one.add_argument("--decay-from", type=int, metavar="STEP", help="step from which they fall (default: never)")
-    one.add_argument("--decay", choices=DECAYS, help="how they fall (default: linear)")
-    one.add_argument(
-        "--precision", choices=PRECISIONS, default="auto",
-        help="auto: bf16 for convolutions where the device computes it in hardware (default: %(default)s)",
+    option("--seed", type=int, default=0, help="seed of weights, data order and latents (default: 0)")
+    option("--warmup", type=int, metavar="STEPS", help="steps over which learning rates rise (default: 0)")
+    option("--decay-from", type=int, metavar="STEP", help="step from which they fall (default: never)")
+    option("--decay", choices=DECAYS, help="how they fall (default: linear)")
+    option("--precision", choices=PRECISIONS, help="auto, the default: bf16 for convolutions where hardware has it")
+    option(
+        "--channels-last", action=argparse.BooleanOptionalAction,
+        help="another order in memory, in which convolutions may be faster (default: auto)",
     )  # fmt: skip
-    one.add_argument(
-        "--channels-last", action=argparse.BooleanOptionalAction, default="auto",
-        help="another order in memory, in which convolutions may be faster (default: %(default)s)",
-    )  # fmt: skip
-    one.add_argument("--graph", action="store_true", help="replay each step as a CUDA graph")
-    one.add_argument(
-        "--snapshot-every", type=int, metavar="STEPS", help="steps between sample grids (default: a twentieth)"
-    )
-    one.add_argument(
-        "--checkpoint-seconds", type=float, default=30, metavar="S",
-        help="least time between checkpoints (default: %(default)s)",
-    )  # fmt: skip
+    option("--graph", action="store_true", help="replay each step as a CUDA graph")
+    option("--snapshot-every", type=int, metavar="STEPS", help="steps between sample grids (default: a twentieth)")
+    option("--checkpoint-seconds", type=float, metavar="S", help="least time between checkpoints (default: 30)")
 
-    one = commands.add_parser("sample", help="write a grid of samples (or translations) of a run")
-    one.set_defaults(command=sample)
-    one.add_argument("run", type=Path, metavar="DIR", help="folder of the run")
-    one.add_argument("--n", type=int, default=64, help="samples (default: %(default)s)")
-    one.add_argument("--labels", type=int, nargs="+", metavar="K", help="classes to draw, in turn (default: all)")
-    one.add_argument("--caption", metavar="TEXT", help="caption to draw, as 'a red A on a yellow background'")
-    one.add_argument(
-        "--out", type=Path, default=Path("grid.png"), metavar="FILE", help="image to write (default: %(default)s)"
-    )
+    option = add["sample"]
+    option("run", type=Path, metavar="DIR", help="folder of the run")
+    option("--n", type=int, default=64, help="samples (default: 64)")
+    option("--data", metavar="NAME", help="images to translate (default: those of the run)")
+    option("--labels", type=int, nargs="+", metavar="K", help="classes to draw, in turn (default: all)")
+    option("--caption", metavar="TEXT", help="caption to draw, as 'a red A on a yellow background'")
+    option("--out", type=Path, default=Path("grid.png"), metavar="FILE", help="image to write (default: grid.png)")
 
-    one = commands.add_parser("evaluate", help="measure samples of a run beside real images")
-    one.set_defaults(command=evaluate)
-    one.add_argument("run", type=Path, metavar="DIR", help="folder of the run")
-    one.add_argument(
-        "--n",
-        type=int,
-        default=2000,
-        help="samples; at most as many as there are training images (default: %(default)s)",
-    )
-    one.add_argument(
-        "--features", choices=EXTRACTORS, help="space to measure in (default: a judge where there is one, else pixels)"
-    )
+    option = add["evaluate"]
+    option("run", type=Path, metavar="DIR", help="folder of the run")
+    option("--n", type=int, default=2000, help="samples, at most as many as training images (default: 2000)")
+    option("--data", metavar="NAME", help="data set (default: that of the run)")
+    option("--features", choices=EXTRACTORS, help="space to measure in (default: a judge if there is one, else pixels)")
 
-    for name, whose in (("sample", "images to translate"), ("evaluate", "data set")):
-        commands.choices[name].add_argument("--data", metavar="NAME", help=f"{whose} (default: that of the run)")
-        commands.choices[name].add_argument(
-            "--seed", type=int, default=0, help="seed of the latents (default: %(default)s)"
-        )
+    for name in ("sample", "evaluate"):
+        add[name]("--seed", type=int, default=0, help="seed of the latents (default: 0)")
     for name in ("train", "sample", "evaluate"):
-        commands.choices[name].add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+        add[name]("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
 
-    one = commands.add_parser("data", help="fetch, verify and describe a data set")
-    one.set_defaults(command=show_data)
-    one.add_argument("name", help=DATA_HELP)
-    one.add_argument("--size", type=int, help="image size in pixels (default: as the data are)")
-    one.add_argument("--out", type=Path, metavar="FILE", help="write a grid of 64 images here")
+    option = add["data"]
+    option("name", help=DATA_HELP)
+    option("--size", type=int, help="image size in pixels (default: as the data are)")
+    option("--out", type=Path, metavar="FILE", help="write a grid of 64 images here")
     return parser
 
 

@@ -19,13 +19,7 @@ class CheckpointError(RuntimeError):
 
 
 def unknown(kind: str, name: object, known: Iterable[object]) -> ValueError:
-    """Return the error for an unknown ``name``, with the nearest known one.
-
-    Args:
-        kind: what was being looked up, for example ``"loss"``.
-        name: what came.
-        known: all accepted names.
-    """
+    """Return the error for a ``name`` that is none of the ``known`` ones of its ``kind`` (such as "loss")."""
     names = [str(k) for k in known]
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -504,6 +504,16 @@ def test_stray_images_beside_classes(tmp_path):
     assert ds.classes is None and len(ds) == 12
 
 
+def test_a_split_without_the_classes_of_the_other(tmp_path):
+    for i in range(22):
+        save(tmp_path / "train" / "ab"[i % 2] / f"{i}.png", 20, mode="L")
+    save(tmp_path / "test" / "a.png", 20, mode="L")
+    with pytest.warns(UserWarning, match="1 images beside its subfolders, such as a.png, are left out"):
+        assert data.load(tmp_path).classes == ["a", "b"]
+    with pytest.warns(UserWarning), pytest.raises(DataError, match="test holds no images in subfolders, .* as a b"):
+        data.load(tmp_path, split="test")
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPE", "avif", "jp2", "tga", "pnm"])
 def test_other_suffixes(tmp_path, suffix):
     image = Image.new("RGB", (16, 16), (250, 20, 30))

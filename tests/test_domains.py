@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from gan_course import data
-from gan_course.data import DataSet, Domains, downloads, translation
+from gan_course.data import DataSet, Domains, downloads, glyphs, translation
 from gan_course.errors import DataError
 from gan_course.metrics import judge
 
@@ -124,6 +124,11 @@ def test_glyphs_change_by_one_factor(task):
     assert torch.equal(translation.partners(pairs.a, task).x, pairs.b.x)
 
 
+def test_a_limit_beyond_the_split_draws_no_more_glyphs(monkeypatch):
+    monkeypatch.setitem(glyphs.SPLIT_SIZES, "test", 20)
+    assert len(data.load_domains("red-glyphs", size=8, split="test", paired=True, limit=50)) == 20
+
+
 def test_splits_and_a_folder(tmp_path):
     train, test = (data.load_domains("red-glyphs", size=16, split=s, limit=8) for s in ("train", "test"))
     assert not torch.equal(train.a.x, test.a.x)
@@ -227,6 +232,11 @@ def test_pairs_in_two_folders_go_by_their_names(tmp_path):
     assert translation.has_pairs(tmp_path)
     apart = data.load_domains(tmp_path, limit=4)
     assert shades(apart.a) == [1, 3] and shades(apart.b) == [202, 204]
+    for i, name in enumerate(("x", "x.c")):  # x.c.png comes before x.png, but x.c.bmp after x.bmp
+        save(tmp_path / "dots" / "a" / f"{name}.png", 50 + i)
+        save(tmp_path / "dots" / "b" / f"{name}.bmp", 60 + i)
+    dots = data.load_domains(tmp_path / "dots", paired=True)
+    assert shades(dots.a) == [51, 50] and shades(dots.b) == [61, 60]
     save(tmp_path / "train" / "A" / "12.png", 12)
     with pytest.raises(DataError, match="A/12.png has no partner of the same name in b/"):
         data.load_domains(tmp_path, paired=True)
@@ -264,9 +274,19 @@ def test_images_to_translate_need_no_partners(apart, pairs, tmp_path):
     assert source(tmp_path / "one") == [5, 22, 102] and source(tmp_path / "two") == [6, 23, 103]
     assert source(tmp_path / "sides") == [7, 24, 104] and source(f"from-{tmp_path}/sides") == [8, 25, 105]
     assert len(translation.load_source("neon-digits", size=8, limit=5)) == 5
+    wide = tmp_path / "wide"
+    save(wide / "1.png", 10, 30)  # twice as wide as high, but alone or beside others: no pair, so its middle is shown
+    assert translation.load_source(wide, size=6).x[0, 0, 0].tolist() == [10] * 3 + [30] * 3
+    assert translation.direction(str(wide), str(pairs)) == translation.direction(str(wide), f"from-{pairs}") == "ab"
+    save(wide / "2.png", 50)
+    assert translation.load_source(wide, size=6).x[:, 0, 0, 0].tolist() == [10, 50]
+    save(wide / "2.png", 50, 60)
+    assert source(wide) == [10, 50] and source(f"from-{wide}") == [30, 60]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no images"):
         source(tmp_path / "empty")
+    with pytest.raises(ValueError, match="limit: got 0"):
+        source(tmp_path / "only", limit=0)
 
 
 def test_which_way_a_translator_is_asked_to_go(apart, pairs, tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course import data, metrics
+from gan_course.data import glyphs
 from gan_course.metrics import inputs, judge, neighbours, pixels
 
 
@@ -658,6 +659,26 @@ def test_evaluate_tells_good_from_bad():
             assert real[name] > min(bad[name], one[name])
     assert one["precision"] > 0.8 and one["recall"] < 0.2 and one["coverage"] < 0.2 and one["inception_score"] < 1.5
     assert abs(real["kernel"]) < 4 * real["kernel_error"] and bad["kernel"] > 10 * bad["kernel_error"]
+
+
+def test_captions_are_those_of_the_test_set_whatever_it_is():
+    made = glyphs.make(40, seed=7, size=16, characters="xyz")
+
+    class Obedient(torch.nn.Module):
+        shape, reads_captions = (3, 16, 16), True
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def sample(self, n, labels, generator):
+            assert torch.equal(labels, test_set.labels[torch.arange(n) % 10])
+            return made.images(10)[torch.arange(n) % 10]
+
+    train_set = made.captioned()
+    test_set = data.DataSet(made.x[:10], train_set.labels[:10], name="some", classes=train_set.classes)
+    found = metrics.evaluate_model(Obedient(), train_set, test_set, n=30)["generated"]
+    assert found["ink_obeyed"] > 0.95 and found["background_obeyed"] > 0.95
 
 
 def test_logits_are_not_probabilities():

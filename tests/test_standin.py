@@ -162,8 +162,7 @@ def test_the_command_line(family, name, settings, tmp_path, monkeypatch):
         for command in (train, sample, ["evaluate", out, "--n", "8"]):
             assert cli.main([*map(str, command), "--device", place]) == 0
         found.append(json.loads((out / "metrics.json").read_text()))
-    bits = [row["generated"].pop("bits_per_pixel", 0) for row in found]  # an estimate from unseeded latents
-    assert found[0] == found[1] and bits[0] == pytest.approx(bits[1], rel=0.05)
+    assert found[0] == found[1]
 
 
 def test_captions_obeyed(device):

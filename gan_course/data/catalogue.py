@@ -1,12 +1,9 @@
 """From a name to a data set.
 
-- ``digits`` is embedded (in scikit-learn; Pedregosa et al., 2011) and needs no network.
-- ``glyphs`` is drawn (:mod:`gan_course.data.glyphs`) and needs no network; it is kept in the cache.
-- ``mnist``, ``fashion-mnist``, ``cifar10`` and ``stl10`` are read from ``$GAN_COURSE_DATA``, else from the cache, else
-  downloaded into it (:mod:`gan_course.data.downloads`), in the layouts of torchvision: ``MNIST/raw/*-ubyte``,
-  ``FashionMNIST/raw/*-ubyte``, ``cifar-10-batches-py/*``, ``stl10_binary/*.bin``.
-- ``cifar10-jpeg`` is a folder of that name in ``$GAN_COURSE_DATA``.
-- A path is read as a folder of images.
+``digits`` comes with scikit-learn (Pedregosa et al., 2011), ``glyphs`` is drawn: neither needs a network.
+What is downloaded (:mod:`gan_course.data.downloads`) lies in the layouts of torchvision: ``MNIST/raw/*-ubyte``,
+``FashionMNIST/raw/*-ubyte``, ``cifar-10-batches-py/*``, ``stl10_binary/*.bin``; and ``cifar10-jpeg`` as
+``{train,test}/CLASS/INDEX.jpg``.
 """
 
 from __future__ import annotations
@@ -21,18 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.data import downloads, glyphs, stacked
-from gan_course.data.images import (
-    channels_of,
-    image_files,
-    natural,
-    read_images,
-    resize,
-    some_images,
-    splits,
-    subfolders,
-    to_grey,
-)
+from gan_course.data import downloads, glyphs, images, stacked
+from gan_course.data.images import Size, channels_of, image_files, read_images, some_images
 from gan_course.data.sets import SPLITS, DataSet
 from gan_course.errors import DataError, NoSplitError, unknown
 
@@ -58,7 +45,7 @@ KEPT_FROM = 10_000_000  # bytes of image files from which on the decoded images 
 def load(
     name: str | os.PathLike,
     *,
-    size: int | tuple[int, int] | None = None,
+    size: Size = None,
     split: str = "train",
     channels: int | None = None,
     device: str | torch.device = "cpu",
@@ -67,14 +54,12 @@ def load(
     """Load a data set onto ``device``.
 
     Args:
-        name: one of :data:`NAMES`, ``"stacked-digits"`` or ``"stacked-mnist"`` (:mod:`gan_course.data.stacked`), or the
-            path of a folder of images (anything with a path separator or a dot in it, or that is an existing folder).
+        name: one of :data:`NAMES`, or the path of a folder of images (anything with a path separator or a dot in it, or
+            that is an existing folder).
 
             ``"cifar10"`` is CIFAR-10 where it is at hand, in ``$GAN_COURSE_DATA`` or the cache; else the JPEG version
-            if ``$GAN_COURSE_DATA`` has that; else it is downloaded. ``"cifar10-jpeg"`` is the JPEG version and nothing
-            else: ``cifar10-jpeg/{train,test}/CLASS/INDEX.jpg``, in the order of the indices (by class, as
-            ``tools/unpack.py`` finds them). The compression loses detail, so results on it are reported as
-            "CIFAR-10 (JPEG)", never as CIFAR-10; the ``name`` of the set tells which one it is.
+            if ``$GAN_COURSE_DATA`` has that; else it is downloaded. The compression loses detail, so results on it are
+            reported as "CIFAR-10 (JPEG)", never as CIFAR-10; the ``name`` of the set tells which one it is.
 
             In a folder, ``train/`` and ``test/`` are the splits if there are any (see
             :data:`gan_course.data.images.SPLIT_NAMES` for other names). Below that, images of any depth count; if they
@@ -82,8 +67,8 @@ def load(
             beside such subfolders are left out if they are fewer than a tenth; if there are more, there are no classes.
             Files are read in the order of their paths. Transparent pixels become white; grey of 16 bits is divided by
             257. From 10 MB of files on, what was read is kept in the cache until a file changes.
-        size: side of the square images, or ``(height, width)``; by default as stored. Resizing is antialiased and
-            bilinear, after cutting out the middle. glyphs are drawn at the size: 8 to 256, by default 32.
+        size: side of the square images, or ``(height, width)``; by default as stored
+            (:func:`gan_course.data.images.resize`). glyphs are drawn at the size: 8 to 256, by default 32.
         split: ``"train"`` or ``"test"``. digits has 1,297 and 500 images, glyphs has 20,000 and 2,000, MNIST and
             Fashion-MNIST have 60,000 and 10,000, stacked sets and CIFAR-10 50,000 and 10,000, STL-10 5,000 and 8,000,
             and also ``"unlabeled"`` with 100,000 (2.8 GB).
@@ -109,8 +94,8 @@ def load(
     elif text == "glyphs":
         return glyphs.load(size or 32, split, channels or 3, limit).to(device)
     elif text.startswith("stacked-"):
-        if channels not in (None, 3):
-            raise ValueError(f"channels: got {channels!r}, expected 3 or None, for {text!r} stacks three digits")
+        if channels == 1:
+            raise ValueError(f"channels: got 1, expected 3 or None, for {text!r} stacks three digits")
         n = min(stacked.SPLIT_SIZES[split], limit or stacked.SPLIT_SIZES[split])
         single = load(text.removeprefix("stacked-"), size=size, split=split, channels=1, device=device)
         return stacked.stack(single, n, SPLITS.index(split))
@@ -125,26 +110,20 @@ def load(
     elif text in downloads.ARCHIVES:
         raise ValueError(f"name: got {text!r}, two domains; expected a data set (see gan_course.data.load_domains)")
     elif is_path(text):
-        return _folder(absolute(text), split, size, channels, limit, device)
+        return _folder(absolute(text), split, size, channels, limit).to(device)
     else:
         raise unknown("data set", text, [*(name for name in NAMES if " " not in name), "stacked-mnist"])
     x = x[:limit]
     if channels == 1 and x.shape[1] == 3:
-        x = to_grey(x)
-    x = resize(x, size).to(device)  # (N, C, size, size), the same on every device
+        x = images.to_grey(x)
+    x = images.resize(x, size).to(device)  # before it goes there, so that it is the same on every device
     if channels == 3:
         x = x.expand(-1, 3, -1, -1)
     return DataSet(x, None if labels is None else labels[:limit], name=text, classes=classes)
 
 
-def check_arguments(
-    size: int | tuple[int, int] | None, split: str, limit: int | None, splits: Sequence[str] = SPLITS
-) -> int | tuple[int, int] | None:
-    """Return ``size``, that of a square as one number.
-
-    Raises:
-        ValueError: size and limit are not whole numbers of at least 1 (or None), or split is none of ``splits``.
-    """
+def check_arguments(size: Size, split: str, limit: int | None, splits: Sequence[str] = SPLITS) -> Size:
+    """Return ``size``, that of a square as one number; ValueError unless it and ``limit`` are whole, of at least 1."""
     sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
     for name, value in (*(("size", side) for side in sides), ("limit", limit)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -169,10 +148,10 @@ def absolute(text: str) -> Path:
 def _digits(split: str) -> tuple[Tensor, Tensor, list[str]]:
     from sklearn.datasets import load_digits  # takes a second to import
 
-    images, labels = load_digits(return_X_y=True)
-    rows = np.random.RandomState(0).permutation(len(images))
+    x, labels = load_digits(return_X_y=True)
+    rows = np.random.RandomState(0).permutation(len(x))
     rows = rows[:500] if split == "test" else rows[500:]
-    x = torch.from_numpy(images[rows] * (255.0 / 16.0)).round().to(torch.uint8).reshape(-1, 1, 8, 8)
+    x = torch.from_numpy(x[rows] * (255.0 / 16.0)).round().to(torch.uint8).reshape(-1, 1, 8, 8)
     return x, torch.from_numpy(labels[rows]), [str(i) for i in range(10)]
 
 
@@ -202,67 +181,50 @@ def _jpeg_folder() -> Path | None:
 
 
 def _cifar10_jpeg(split: str, limit: int | None) -> tuple[Tensor, Tensor, list[str]]:
-    """Images, labels and classes of the folder of JPEGs. Decoding them all takes seconds, so a split is kept."""
+    """Images, labels and classes of the folder of JPEGs."""
     parent = _jpeg_folder()
     if parent is None or not (parent / split).is_dir():
         raise DataError(
-            f"GAN_COURSE_DATA has no folder {JPEG_FOLDER}/{split}; tools/unpack.py in the course's repository makes it"
-            " from cifar10_jpeg_train.npz and cifar10_jpeg_test.npz; or use 'cifar10' (downloaded) or the embedded set"
-            " 'glyphs'"
+            f"GAN_COURSE_DATA has no folder {JPEG_FOLDER}/{split}; tools/unpack.py in the course's repository makes it;"
+            " or use 'cifar10' (downloaded) or 'glyphs' (embedded)"
         )
-    folder = parent / split
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    files = sorted(  # by index, not by class
-        (entry.name, number) for number, name in enumerate(classes) for entry in os.scandir(folder / name)
-        if entry.name.endswith(".jpg")
-    )  # fmt: skip
-    n = JPEG_SIZES[split]
-    if [name for name, _ in files] != [f"{i:05d}.jpg" for i in range(n)]:
-        raise DataError(
-            f"{folder} holds {len(files):,} images, expected 00000.jpg to {n - 1:05d}.jpg, each once: it is not"
-            " complete; make it anew with tools/unpack.py"
-        )
-    labels = torch.tensor([number for _, number in files])
-    return decoded([folder / classes[number] / name for name, number in files], 32, 3, limit=limit)[0], labels, classes
+    folder, n = parent / split, JPEG_SIZES[split]
+    files = sorted(folder.glob("*/*.jpg"), key=lambda file: file.name)  # by index, not by class
+    if [file.name for file in files] != [f"{i:05d}.jpg" for i in range(n)]:
+        wanted = f"00000.jpg to {n - 1:05d}.jpg, each once"
+        raise DataError(f"{folder} holds {len(files):,} images, expected {wanted}; make it anew with tools/unpack.py")
+    classes = sorted({file.parent.name for file in files})
+    labels = torch.tensor([classes.index(file.parent.name) for file in files])
+    return decoded(files, 32, 3, limit=limit)[0], labels, classes
 
 
 # --- folders of images ----------------------------------------------------------------------------
-def _folder(
-    folder: Path,
-    split: str,
-    size: int | tuple[int, int] | None,
-    channels: int | None,
-    limit: int | None,
-    device: str | torch.device,
-) -> DataSet:
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"{folder} {what}, expected a folder of images")
-    if parts := splits(folder):
-        for name, place in subfolders(folder).items():
+def _folder(folder: Path, split: str, size: Size, channels: int | None, limit: int | None) -> DataSet:
+    images.check_folder(folder, "images")
+    if parts := images.splits(folder):
+        for name, place in images.subfolders(folder).items():
             if place not in parts.values() and name not in ("val", "valid", "validation") and image_files(place):
-                read = ", ".join(p.name for p in parts.values())
+                read = ", ".join(part.name for part in parts.values())
                 warnings.warn(f"{place} is not read: only {read} are", stacklevel=3)
-    else:
-        parts = {"train": folder}
+    parts = parts or {"train": folder}
     part = split_of(folder, parts, split)
     # Both splits are looked at: a class or a colour that is missing in one must not change what the other one is.
     files = {s: (some_images if s == split else image_files)(place) for s, place in parts.items()}
     files, classes = _classes(folder, parts, files)
+    if not files[split]:
+        raise DataError(f"{part} holds no images in subfolders, expected those of classes, as {' '.join(classes[:5])}")
     if channels is None:
         known = [file for s in parts for file in files[s][:limit]]
-        count = lambda: torch.tensor([channels_of(known)], dtype=torch.uint8)  # noqa: E731
-        channels = int(_kept(known, "channels", (1,), count, keep=limit is None))
-    x = decoded(files[split], size, channels, limit=limit)[0].to(device)
-    labels = None
-    if classes:
-        numbers = {name: number for number, name in enumerate(classes)}
-        labels = torch.tensor([numbers[_class(file, part)] for file in files[split][:limit]])
+        made = _kept(known, "channels", (1,), lambda: torch.tensor([channels_of(known)]).byte(), keep=limit is None)
+        channels = int(made)
+    x = decoded(files[split], size, channels, limit=limit)[0]
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = torch.tensor([numbers[_class(file, part)] for file in files[split][:limit]]) if classes else None
     return DataSet(x, labels, name=str(folder), classes=classes or None)
 
 
 def split_of(folder: Path, parts: dict[str, Path], split: str, name: str | None = None) -> Path:
-    """The subfolder of a split."""
+    """The subfolder of a split, or NoSplitError if it is not among ``parts``."""
     if split in parts:
         return parts[split]
     aim = "trained on" if split == "train" else "measured by, and not trained on"
@@ -280,7 +242,7 @@ def _classes(
 ) -> tuple[dict[str, list[Path]], list[str]]:
     """The images that count and the names of their classes, none if they have none."""
     found = {file: _class(file, parts[s]) for s in parts for file in files[s]}
-    classes = sorted({name for name in found.values() if name is not None}, key=natural)
+    classes = sorted({name for name in found.values() if name is not None}, key=images.natural)
     loose = [file for file, name in found.items() if name is None]
     if len(classes) < 2 or not loose:
         return files, classes if len(classes) > 1 else []
@@ -291,20 +253,16 @@ def _classes(
 
 
 # --- decoded images, kept -------------------------------------------------------------------------
-def decoded(
-    files: list[Path], size: int | tuple[int, int] | None, channels: int, parts: int = 1, limit: int | None = None
-) -> Tensor:
+def decoded(files: list[Path], size: Size, channels: int, parts: int = 1, limit: int | None = None) -> Tensor:
     """The first ``limit`` images as :func:`gan_course.data.images.read_images` reads them.
 
     All of them, if they are large, are kept in the cache (:func:`gan_course.data.downloads.kept`) until a file changes.
     A set without any bright pixel is warned of.
     """
     chosen = files[:limit]
-    one, _, *image = read_images(chosen[:1], size, channels, parts).shape
-    x = _kept(
-        chosen, (size, channels, parts), (one, len(chosen), *image), lambda: read_images(chosen, size, channels, parts),
-        keep=len(chosen) == len(files),
-    )  # fmt: skip
+    _, _, *image = read_images(chosen[:1], size, channels, parts).shape
+    about, shape = (size, channels, parts), (parts, len(chosen), *image)
+    x = _kept(chosen, about, shape, lambda: read_images(chosen, *about), keep=len(chosen) == len(files))
     if (brightest := int(x.max())) < 16:
         warnings.warn(
             f"{files[0].parent}: no pixel is brighter than {brightest} of 255 (16 bits are taken to be used in full:"
@@ -314,9 +272,7 @@ def decoded(
     return x
 
 
-def _kept(
-    files: list[Path], about: object, shape: tuple[int, ...], make: Callable[[], Tensor], keep: bool = True
-) -> Tensor:
+def _kept(files: list[Path], about: object, shape: tuple[int, ...], make: Callable[[], Tensor], keep: bool) -> Tensor:
     """What ``make()`` returns of ``files``, kept in the cache if they are large."""
     state = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
     if not keep or sum(size for _, size, _ in state) < KEPT_FROM:

@@ -38,11 +38,7 @@ REPLACE = "replace it, or unset GAN_COURSE_DATA to download the set"
 
 
 def data_root() -> Path | None:
-    """The folder ``$GAN_COURSE_DATA``, which is only ever read, or None.
-
-    Raises:
-        DataError: it is not absolute or not a folder.
-    """
+    """The folder ``$GAN_COURSE_DATA``, only ever read, or None; DataError if it is not absolute or not a folder."""
     root = _absolute("GAN_COURSE_DATA")
     if root is not None and not root.is_dir():
         raise DataError(f"GAN_COURSE_DATA: {root} is not a folder; correct it or unset it")
@@ -50,11 +46,7 @@ def data_root() -> Path | None:
 
 
 def cache_root() -> Path:
-    """The folder that downloads go to (it need not exist yet).
-
-    Raises:
-        DataError: ``$GAN_COURSE_CACHE`` is not absolute.
-    """
+    """The folder that downloads go to (it need not exist yet); DataError if ``$GAN_COURSE_CACHE`` is not absolute."""
     base = os.environ.get("XDG_CACHE_HOME", "")  # the XDG rules say to ignore one that is not absolute
     default = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "gan-course"
     return _absolute("GAN_COURSE_CACHE") or default
@@ -73,8 +65,6 @@ def _places() -> list[Path]:
 
 
 # --- one file -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Download:
     """A published file: its addresses, which all end in its name, how it is known, and what to do without it."""
@@ -91,26 +81,23 @@ class Download:
 
     def fault(self, path: Path) -> str | None:
         """What shows that a file is another one, or None."""
-        from pooch import file_hash
-
         if self.size is not None and (size := path.stat().st_size) != self.size:
             return f"has {size} bytes, expected {self.size}: it is not complete, or another file"
-        if self.known_hash is not None:
-            kind, expected = self.known_hash.split(":")
-            if (found := file_hash(path, kind)) != expected:
-                return f"has {kind} {found}, expected {expected}: it is damaged, or another file"
-        return None
+        return self.known_hash and _other_hash(path, self.known_hash)
+
+
+def _other_hash(path: Path, known: str) -> str | None:
+    from pooch import file_hash
+
+    kind, expected = known.split(":")
+    found = file_hash(path, kind)
+    return None if found == expected else f"has {kind} {found}, expected {expected}: it is damaged, or another file"
 
 
 def fetch(name: str, source: Download) -> Path:
-    """The path of a published file: in ``$GAN_COURSE_DATA``, else in the cache, else downloaded into the cache.
+    """The path of a published file, verified wherever it is; messages call it ``name``.
 
-    Args:
-        name: what messages call it.
-        source: with the size and hash that it must have, wherever it is.
-
-    Raises:
-        DataError: it is damaged, or cannot be downloaded; says why, where to put it by hand and what would do instead.
+    DataError says why it cannot be had, where to put it by hand and what would do instead.
     """
     paths = [place / source.file for place in _places()]
     for path in paths:
@@ -128,8 +115,8 @@ def _fetch(
 ) -> None:
     """Put a file, or what an archive holds under the name of ``target``, there: whole and verified, or not at all.
 
-    It is taken from where it may have been laid by hand, else from a mirror. ``by_hand`` tells, in messages, how to do
-    so, and ``fault`` what is wrong with the result, if anything.
+    It is taken from where it may have been laid by hand (messages say how: ``by_hand``), else from a mirror. ``fault``
+    tells what is wrong with the result, if anything.
     """
     laid = [place / target.parent.relative_to(cache_root()) / source.file for place in _places()]
     problems = []
@@ -226,8 +213,6 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 # --- MNIST and Fashion-MNIST: four IDX files each -------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Idx:
     """A set of four IDX files in ``folder/raw``, as the torchvision class named ``folder`` keeps them."""
@@ -269,8 +254,7 @@ IDX = {
 def read_idx(name: str, split: str) -> tuple[Tensor, Tensor]:
     """Images ``(N, 1, 28, 28)``, uint8, and labels ``(N,)``, int64, of a set in :data:`IDX`, fetched if need be.
 
-    Raises:
-        DataError: files are missing, damaged or cannot be downloaded; says which and what to do.
+    DataError says which files are missing, damaged or cannot be downloaded, and what to do.
     """
     source, (raw, remedy) = IDX[name], _idx_folder(name)
     (images, labels), n = source.files(split), source.sizes[split]
@@ -297,19 +281,18 @@ def _idx_folder(name: str) -> tuple[Path, str]:
 
         published = getattr(datasets, source.folder)
         mirrors, md5 = [*published.mirrors[:1], *source.mirrors, *published.mirrors[1:]], dict(published.resources)
-        archives = {file: f"{file}.gz" for file in missing}
-        by_hand = f"put {', '.join(archives.values())} into {cache} by hand"
-        for file, archive in archives.items():
+        by_hand = f"put {', '.join(f'{file}.gz' for file in missing)} into {cache} by hand"
+        for file in missing:
             packed = Download(
-                mirrors=[mirror + archive for mirror in mirrors],
-                known_hash=f"md5:{md5[archive]}",
+                mirrors=[f"{mirror}{file}.gz" for mirror in mirrors],
+                known_hash=f"md5:{md5[f'{file}.gz']}",
                 instead="use the embedded set 'digits'",
             )
             _fetch(name, packed, cache / file, by_hand)
     return cache, "delete it and run again to download it anew"
 
 
-def _read_idx(path: Path, shape: tuple[int, ...], expected_sha256: str | None, remedy: str) -> Tensor:
+def _read_idx(path: Path, shape: tuple[int, ...], sha256: str | None, remedy: str) -> Tensor:
     """A uint8 tensor from an IDX file whose size, header and (30 ms for 47 MB) hash are as expected."""
     try:
         raw = path.read_bytes()
@@ -317,21 +300,18 @@ def _read_idx(path: Path, shape: tuple[int, ...], expected_sha256: str | None, r
         raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
     # big-endian: 0, 0, 8 (unsigned byte), number of dimensions, then each dimension
     header = b"".join(n.to_bytes(4, "big") for n in (0x800 + len(shape), *shape))
-    expected = len(header) + int(np.prod(shape))
+    expected, start = len(header) + int(np.prod(shape)), raw[: len(header)]
+    wrong = sha256 and _other_hash(path, f"sha256:{sha256}")
     if len(raw) != expected:
-        raise DataError(f"{path} has {len(raw)} bytes, expected {expected}: it is not complete; {remedy}")
-    if not raw.startswith(header):
-        got, want = raw[: len(header)].hex(), header.hex()
-        raise DataError(f"{path} starts with {got}, expected {want}: it is another kind of file; {remedy}")
-    found = hashlib.sha256(raw).hexdigest()
-    if expected_sha256 is not None and found != expected_sha256:
-        raise DataError(f"{path} has sha256 {found}, expected {expected_sha256}: it is damaged; {remedy}")
+        wrong = f"has {len(raw)} bytes, expected {expected}: it is not complete"
+    elif start != header:
+        wrong = f"starts with {start.hex()}, expected {header.hex()}: it is another kind of file"
+    if wrong:
+        raise DataError(f"{path} {wrong}; {remedy}")
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=len(header)).reshape(shape)
 
 
 # --- sets that come as one archive ----------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Archive(Download):
     """A set that comes as one archive, which unpacks to one folder.
@@ -411,8 +391,7 @@ def is_at_hand(name: str) -> bool:
 def folder(name: str) -> tuple[Path, str]:
     """The folder of a set in :data:`ARCHIVES`, fetched if need be, and the cure if something in it is damaged.
 
-    Raises:
-        DataError: it cannot be had; says why, and what to do.
+    DataError says why it cannot be had, and what to do.
     """
     source = ARCHIVES[name]
     root, cached = data_root(), cache_root() / source.folder
@@ -427,14 +406,10 @@ def folder(name: str) -> tuple[Path, str]:
 def fault(name: str, folder: Path, parts: Sequence[str] | None = None) -> str | None:
     """What is wrong with the folder of a set in :data:`ARCHIVES`, or None.
 
-    Args:
-        name: of the set.
-        folder: where it is.
-        parts: the subfolders in which images are counted; by default all, and then their size is looked at too.
+    ``parts`` are the subfolders in which images are counted; by default all, and then their size is looked at too.
     """
     source = ARCHIVES[name]
     if source.published is not None:
-        from pooch import file_hash
         from torchvision import datasets
 
         reader = getattr(datasets, source.published)
@@ -442,8 +417,8 @@ def fault(name: str, folder: Path, parts: Sequence[str] | None = None) -> str | 
         for file, md5 in [*reader.train_list, *reader.test_list] + ([(meta["filename"], meta["md5"])] if meta else []):
             if not (folder / file).is_file():
                 return f"{folder / file} is missing"
-            if (found := file_hash(folder / file, "md5")) != md5:
-                return f"{folder / file} has md5 {found}, expected {md5}: it is damaged"
+            if wrong := _other_hash(folder / file, f"md5:{md5}"):
+                return f"{folder / file} {wrong}"
     images = {part: list((folder / part).glob("[!.]*.[jJ][pP][gG]")) for part in parts or source.images}
     for part, files in images.items():
         if len(files) != (n := source.images[part]):
@@ -460,16 +435,11 @@ def fault(name: str, folder: Path, parts: Sequence[str] | None = None) -> str | 
 
 
 # --- what is made once and kept -------------------------------------------------------------------
-
-
 def kept(file: Path, key: bytes, shape: tuple[int, ...], make: Callable[[], Tensor]) -> Tensor:
-    """What ``make()`` returns, kept in a file, so that it is made only once.
+    """What ``make()`` returns, uint8 of ``shape`` on the CPU, kept in a file, so that it is made only once.
 
-    Args:
-        file: the file, of key, sha256 of the bytes, and bytes. Where it cannot be written, nothing is kept.
-        key: 32 bytes (a sha256) that stand for all that the result depends on; with another key it is made anew.
-        shape: of the result, uint8 on the CPU.
-        make: what makes it.
+    The file holds the key, the sha256 of the bytes, and the bytes; where it cannot be written, nothing is kept. ``key``
+    is 32 bytes (a sha256) that stand for all that the result depends on; with another key it is made anew.
     """
     with suppress(OSError):
         raw = np.fromfile(file, np.uint8)

@@ -17,19 +17,20 @@ from torch import Tensor
 
 from gan_course.errors import DataError
 
-IMAGE_SUFFIXES = {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".tga",
-    ".jp2", ".avif",
-}  # fmt: skip
+IMAGE_SUFFIXES = set(".png .jpg .jpeg .jpe .jfif .bmp .webp .gif .tif .tiff .ppm .pgm .pnm .tga .jp2 .avif".split())
 #: split -> names of its subfolder, in capitals or not; the first that is there counts
 SPLIT_NAMES = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
 ORIENTATION = 0x0112  # the tag of EXIF
+PASS = 1000  # images that are converted at a time, so that their copies in wider numbers stay small
+
+#: side of a square, or (height, width); None for images as they are
+Size = int | tuple[int, int] | None
 
 
-def resize(x: Tensor, size: int | tuple[int, int] | None) -> Tensor:
-    """Middle of uint8 images (N, C, H, W), resized to a square or to (height, width); None changes nothing.
+def resize(x: Tensor, size: Size) -> Tensor:
+    """Resize uint8 images (N, C, H, W), after cutting the largest rectangle of the wanted proportions from the middle.
 
-    The middle is the largest rectangle of the wanted proportions.
+    Bilinear and antialiased, in float32, the same on every device.
     """
     height, width = (size, size) if isinstance(size, int) else size or x.shape[2:]
     if x.shape[2:] == (height, width):
@@ -39,10 +40,8 @@ def resize(x: Tensor, size: int | tuple[int, int] | None) -> Tensor:
     top, left = (x.shape[2] - tall) // 2, (x.shape[3] - wide) // 2
     x = x[:, :, top : top + tall, left : left + wide]
     out = torch.empty(*x.shape[:2], height, width, dtype=torch.uint8, device=x.device)
-    step = 1000  # bounds the float copy
-    for i in range(0, len(x), step):
-        part = F.interpolate(x[i : i + step].float(), size=(height, width), mode="bilinear", antialias=True)
-        out[i : i + step] = part.round_().clamp_(0, 255)
+    for into, part in zip(out.split(PASS), x.split(PASS), strict=True):
+        into.copy_(F.interpolate(part.float(), (height, width), mode="bilinear", antialias=True).round_())
     return out
 
 
@@ -50,9 +49,8 @@ def to_grey(x: Tensor) -> Tensor:
     """uint8 (N, 3, H, W) to (N, 1, H, W): 0.299 R + 0.587 G + 0.114 B in 16-bit fixed point, as Pillow does it."""
     out = torch.empty(len(x), 1, *x.shape[2:], dtype=torch.uint8)
     weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32).view(3, 1, 1)
-    step = 1000  # bounds the copy in 32 bits
-    for i in range(0, len(x), step):
-        out[i : i + step, 0] = ((x[i : i + step] * weights).sum(1) + 0x8000) >> 16
+    for into, part in zip(out.split(PASS), x.split(PASS), strict=True):
+        into.copy_(((part * weights).sum(1, keepdim=True) + 0x8000) >> 16)
     return out
 
 
@@ -61,27 +59,20 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(t) if i % 2 else t for i, t in enumerate(re.split(r"(\d+)", name))], name
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, around: frozenset[str] = frozenset()) -> list[Path]:
     """The images below a folder, at any depth, in the order of their paths, numbers in them as numbers.
 
-    Links are followed, but for one that leads back to a folder around it. Hidden files and folders do not count.
+    Links are followed, but for one that leads back to a folder ``around`` it. Hidden files and folders do not count.
     """
+    if (real := os.path.realpath(folder)) in around:
+        return []
     found = []
-
-    def search(place: str, around: frozenset[str]) -> None:
-        if (real := os.path.realpath(place)) in around:
-            return
-        for entry in sorted(os.scandir(place), key=lambda entry: natural(entry.name)):
-            if entry.name.startswith("."):
-                continue
-            linked = entry.is_symlink()  # what is not, tells its kind without another call to the system
-            if os.path.isdir(entry.path) if linked else entry.is_dir():
-                search(entry.path, around | {real})
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                if os.path.isfile(entry.path) if linked else entry.is_file():
-                    found.append(Path(entry.path))
-
-    search(str(folder), frozenset())
+    for name in sorted((name for name in os.listdir(folder) if not name.startswith(".")), key=natural):
+        path = folder / name
+        if path.suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(path):
+            found.append(path)
+        elif os.path.isdir(path):
+            found += image_files(path, around | {real})
     return found
 
 
@@ -92,12 +83,17 @@ def some_images(folder: Path) -> list[Path]:
     raise DataError(f"{folder} holds no images, expected files that end in {' '.join(sorted(IMAGE_SUFFIXES))}")
 
 
+def check_folder(folder: Path, wanted: str) -> None:
+    """Raise DataError, with what is ``wanted``, unless this is a folder."""
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"{folder} {found}, expected a folder of {wanted}")
+
+
 def subfolders(folder: Path) -> dict[str, Path]:
     """The subfolders by their names in small letters; of Train/ and train/, the latter."""
-    if not folder.is_dir():
-        return {}
-    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    return {name.lower(): folder / name for name in names if (folder / name).is_dir()}
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name.lower(): path for path in found if path.is_dir() and not path.name.startswith(".")}
 
 
 def splits(folder: Path, side: str = "") -> dict[str, Path]:
@@ -110,8 +106,9 @@ def splits(folder: Path, side: str = "") -> dict[str, Path]:
     known = {name + end for names in SPLIT_NAMES.values() for name in names for end in ("", "a", "b")}
     found = {}
     for split, names in SPLIT_NAMES.items():
-        if match := [there[name + side.lower()] for name in names if name + side.lower() in there]:
-            found[split] = match[0]
+        for name in reversed(names):  # so that the first remains
+            if place := there.get(name + side.lower()):
+                found[split] = place
     return found if "train" in found or there.keys() <= known else {}
 
 
@@ -124,15 +121,16 @@ def channels_of(files: Sequence[Path]) -> int:
     return 1
 
 
-def is_pair(file: Path) -> bool:
-    """Whether an image is twice as wide as high, as two squares side by side are."""
-    with _opened(file) as image:
-        return image.width == 2 * image.height
+def are_pairs(files: Sequence[Path]) -> bool:
+    """Whether images, two or more, are all twice as wide as high, as two squares side by side are."""
+    for file in files:
+        with _opened(file) as image:
+            if image.width != 2 * image.height:
+                return False
+    return len(files) > 1
 
 
-def read_images(
-    files: Sequence[Path], size: int | tuple[int, int] | None = None, channels: int = 3, parts: int = 1
-) -> Tensor:
+def read_images(files: Sequence[Path], size: Size = None, channels: int = 3, parts: int = 1) -> Tensor:
     """Read images from files, each of which may hold several side by side.
 
     Args:
@@ -150,20 +148,17 @@ def read_images(
     from tqdm import tqdm
 
     shown = "ipykernel" in sys.modules or sys.stderr.isatty()  # elsewhere a bar only fills a log
-    out, first = None, None
     for i, file in enumerate(tqdm(files, "reading images", unit="image", delay=2, leave=False, disable=not shown)):
         image = _read_image(file, channels)
         height, width = image.shape[1:]
         if parts > 1 and width != parts * height:
             raise DataError(f"{file} is {width}x{height}, expected {parts} square images side by side")
-        first = image.shape if first is None else first
-        if size is None and image.shape != first:
-            raise DataError(
-                f"{file} is {width}x{height} but {files[0]} is {first[2]}x{first[1]}; give a size to bring them to one"
-            )
         pieces = torch.stack([resize(part[None], size)[0] for part in image.chunk(parts, 2)])
-        if out is None:
+        if i == 0:
+            first = f"{width}x{height}"
             out = torch.empty(parts, len(files), *pieces.shape[1:], dtype=torch.uint8)
+        elif size is None and f"{width}x{height}" != first:
+            raise DataError(f"{file} is {width}x{height} but {files[0]} is {first}; give a size to bring them to one")
         out[:, i] = pieces
     return out
 
@@ -202,7 +197,7 @@ def _turned(image: Any) -> Any:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator:
+def _opened(file: Path) -> Iterator[Any]:
     """Open an image; whatever is wrong with it becomes a DataError that names the file."""
     from PIL import Image
 

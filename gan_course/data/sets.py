@@ -21,14 +21,12 @@ class DataSet:
 
     Args:
         x: images, uint8 (N, C, H, W) with C of 1 or 3; or points, finite float32 (N, ...).
-        labels: optional class numbers (N,), or sequences of word numbers (N, L), any integer dtype; kept as int64
-            on the device of ``x``.
+        labels: class numbers (N,), or sequences of word numbers (N, L), of any integer dtype; kept as int64 beside x.
         name: the name it was loaded under.
-        classes: optional names of the classes (or words); labels must then be below ``len(classes)``.
+        classes: names of the classes (or words); labels must then be below ``len(classes)``.
 
     Raises:
-        ValueError: empty set, wrong dtype or shape, NaN or infinity, labels of another length or
-            out of range.
+        ValueError: empty set, wrong dtype or shape, NaN or infinity, labels of another length or out of range.
     """
 
     def __init__(self, x: Tensor, labels: Tensor | None = None, *, name: str, classes: list[str] | None = None):
@@ -44,12 +42,10 @@ class DataSet:
         if x.dtype == torch.float32 and not torch.isfinite(x).all():
             bad = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
             raise ValueError(f"x: item {bad} holds NaN or infinity, expected finite numbers")
-        if labels is not None:
-            labels = _check_labels(labels, len(x), classes).to(x.device)
         self.x = x.contiguous()
-        self.labels = labels
+        self.labels = None if labels is None else _checked_labels(labels, len(x), classes).to(x.device)
         self.name = name
-        self.classes = list(classes) if classes is not None else None
+        self.classes = None if classes is None else list(classes)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -57,8 +53,7 @@ class DataSet:
     def __repr__(self) -> str:
         kind = "images" if self.x.dtype == torch.uint8 else "points"
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        size = f"{len(self):,} {kind} of shape {self.shape}"
-        return f"DataSet({self.name!r}: {size}{classes}, on {self.x.device})"
+        return f"DataSet({self.name!r}: {len(self):,} {kind} of shape {self.shape}{classes}, on {self.x.device})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,8 +64,7 @@ class DataSet:
         """Rows ``indices`` (int64 (B,), 0 to N-1) as a new float32 (B, ...): images in [-1, 1].
 
         Raises:
-            ValueError: an index is out of range (checked for indices on the CPU, where it is free of
-                a device synchronisation).
+            ValueError: an index is out of range (checked on the CPU, where it is free of a device synchronisation).
         """
         if indices.device.type == "cpu" and indices.numel():
             low, high = indices.aminmax()
@@ -78,20 +72,19 @@ class DataSet:
                 raise ValueError(f"indices: got {int(low)} to {int(high)}, expected 0 to {len(self) - 1}")
         # index_select is about twice as fast as x[indices] on uint8.
         rows = self.x.index_select(0, indices.to(self.x.device, non_blocking=True))
-        return _to_signed(rows)
+        # A division, because 255 / 127.5 - 1 is exactly 1 and 255 * (1 / 127.5) - 1 is not.
+        return rows.float().div_(127.5).sub_(1.0) if rows.dtype == torch.uint8 else rows
 
     def images(self, n: int | None = None) -> Tensor:
         """The first ``n`` items (all by default, at most all) as one float32 batch."""
         if n is not None and n < 1:
             raise ValueError(f"n: got {n}, expected at least 1")
-        rows = self.x[:n]
-        return _to_signed(rows) if rows.dtype == torch.uint8 else rows.clone()
+        return self.batch(torch.arange(len(self), device=self.x.device)[:n])
 
     def take(self, seed: int, start: int, count: int) -> tuple[Tensor, Tensor | None]:
         """Items ``start`` to ``start + count - 1`` of the endless reading that :func:`order` gives for ``seed``.
 
-        Returns:
-            ``(count, ...)`` as :meth:`batch` gives them, and their labels or None.
+        They come as :meth:`batch` gives them, with their labels or None.
         """
         indices = order(len(self), seed, start, count, self.x.device)
         return self.batch(indices), None if self.labels is None else self.labels[indices]
@@ -104,8 +97,7 @@ class DataSet:
     def draw(self, n: int, seed: int = 0) -> Tensor:
         """``n`` different items (at most all) drawn with ``seed``, as one float32 batch.
 
-        For measuring, prefer it to the first ``n``: files are seldom in random order. In MNIST's test
-        set, the first 5,000 digits come from other writers than the last 5,000.
+        For measuring, prefer it to the first ``n``: in MNIST's test set, these come from other writers than the last.
         """
         if n < 1:
             raise ValueError(f"n: got {n}, expected at least 1")
@@ -142,8 +134,7 @@ class Domains:
         return max(len(self.a), len(self.b))
 
     def __repr__(self) -> str:
-        kind = "pairs" if self.paired else "unpaired"
-        return f"Domains({self.name!r}: {kind}, {self.a!r}, {self.b!r})"
+        return f"Domains({self.name!r}: {'pairs' if self.paired else 'unpaired'}, {self.a!r}, {self.b!r})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -170,15 +161,9 @@ class Domains:
         return Domains(self.a.to(device), self.b.to(device), paired=self.paired, name=self.name)
 
 
-def _to_signed(rows: Tensor) -> Tensor:
-    # A division, because 255 / 127.5 - 1 is exactly 1 and 255 * (1 / 127.5) - 1 is not.
-    return rows.float().div_(127.5).sub_(1.0) if rows.dtype == torch.uint8 else rows
-
-
-def _check_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
+def _checked_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
-        got = getattr(labels, "dtype", type(labels).__name__)
-        raise ValueError(f"labels: got {got}, expected an integer tensor")
+        raise ValueError(f"labels: got {getattr(labels, 'dtype', type(labels).__name__)}, expected an integer tensor")
     if labels.dim() not in (1, 2) or len(labels) != n or not labels.numel():
         raise ValueError(f"labels: got shape {tuple(labels.shape)}, expected ({n},) or ({n}, L), one for each item")
     low, high = int(labels.min()), int(labels.max())
@@ -190,17 +175,11 @@ def _check_labels(labels: Tensor, n: int, classes: list[str] | None) -> Tensor:
 
 # --- which rows come next -------------------------------------------------------------------------
 def order(n: int, seed: int, start: int, count: int, device: str | torch.device = "cpu") -> Tensor:
-    """Positions ``start`` ... ``start + count - 1`` of an endless reshuffled reading of ``n`` items.
+    """Positions ``start`` ... ``start + count - 1`` of an endless reshuffled reading of ``n`` items, int64 (count,).
 
-    Epoch e (positions e n ... e n + n - 1) is a permutation of 0 ... n-1 that depends on (n, seed, e)
-    only. So there is no state to save: a run that stopped after ``start`` items goes on from that
-    number, and several processes take slices of the same sequence.
-
-    A permutation is drawn on the CPU, so that it is the same everywhere, and kept on ``device``: within an epoch
-    nothing is copied to it, and it need not be waited for.
-
-    Returns:
-        int64 tensor (count,) on ``device``.
+    Epoch e (positions e n ... e n + n - 1) is a permutation of 0 ... n-1 that depends on (n, seed, e) only. So there is
+    no state to save: a run that stopped after ``start`` items goes on from that number, and several processes take
+    slices of the same sequence.
 
     Raises:
         ValueError: n < 1, start < 0 or count < 0.
@@ -220,18 +199,10 @@ def order(n: int, seed: int, start: int, count: int, device: str | torch.device 
 
 @functools.lru_cache(maxsize=8)  # two epochs of each of two domains, and some room
 def _permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
-    generator = torch.Generator("cpu").manual_seed(_epoch_seed(seed, epoch))
-    return torch.randperm(n, generator=generator).to(device)
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """A 32-bit generator seed for one epoch, the same on every machine and in every process.
-
-    torch's CPU generator keeps only the low 32 bits of its seed, so the mixing must reach them:
-    splitmix64 of the seed (Steele et al., 2014), its high half added to the epoch, then the
-    32-bit finalizer of MurmurHash3. The last two are bijections of the epoch modulo 2**32, so no two
-    epochs of one seed share a generator.
-    """
+    """Drawn on the CPU, so that it is the same everywhere; kept on ``device``, so that no batch waits for a copy."""
+    # torch's CPU generator keeps only the low 32 bits of its seed, so the mixing must reach them: splitmix64 of the
+    # seed (Steele et al., 2014), its high half added to the epoch, then the 32-bit finalizer of MurmurHash3.
+    # The last two are bijections of the epoch modulo 2**32, so no two epochs of one seed share a generator.
     z = (seed + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -239,4 +210,4 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     h = ((z >> 32) + epoch) & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
-    return h ^ (h >> 16)
+    return torch.randperm(n, generator=torch.Generator("cpu").manual_seed(h ^ (h >> 16))).to(device)

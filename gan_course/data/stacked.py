@@ -2,9 +2,8 @@
 
 Three random digits become the red, green and blue channel of one image, so that there are 10 x 10 x 10 known modes,
 and a judge of single digits, asked about each channel, tells which one an image belongs to
-(:func:`gan_course.metrics.modes.read_stacked`). How many modes do samples reach, and how evenly? With MNIST's digits
-this is the "stacked MNIST" of Metz et al. (2017), which Srivastava et al. (2017) and Lin et al. (2018) use too; the
-usual number of samples is 26,000.
+(:func:`gan_course.metrics.modes.read_stacked`). With MNIST's digits this is the "stacked MNIST" of Metz et al. (2017),
+which Srivastava et al. (2017) and Lin et al. (2018) use too; the usual number of samples is 26,000.
 """
 
 from __future__ import annotations
@@ -21,15 +20,12 @@ SPLIT_SIZES = {"train": 50_000, "test": 10_000}  # what data.load gives
 
 
 def stack(single: DataSet, n: int = 50_000, seed: int = 0) -> DataSet:
-    """Make a set of stacked digits.
+    """Make ``n`` stacked digits, labelled 100 red + 10 green + blue, with the classes ``"000"`` to ``"999"``.
 
     Args:
         single: a set of grey digits with ten classes, such as ``data.load("digits")`` or ``data.load("mnist")``.
-        n: number of images. As uint8 they take 192 bytes each at 8x8 and 2,352 at 28x28.
+        n: number of images, of 192 bytes each at 8x8 and 2,352 at 28x28.
         seed: of the digits that come together.
-
-    Returns:
-        Images ``(n, 3, size, size)``, with labels 100 red + 10 green + blue and class names ``"000"`` to ``"999"``.
 
     Raises:
         ValueError: n below 1, or the set is not grey or has other classes.

@@ -30,8 +30,8 @@ from torch.nn.functional import conv2d, max_pool2d, pad
 
 from gan_course.data import catalogue, downloads, glyphs
 from gan_course.data.glyphs import Glyphs
-from gan_course.data.images import is_pair, some_images, splits, subfolders
-from gan_course.data.sets import SPLITS, DataSet, Domains
+from gan_course.data.images import Size, are_pairs, check_folder, some_images, splits, subfolders
+from gan_course.data.sets import DataSet, Domains
 from gan_course.errors import DataError, unknown
 
 PAPER, INK = (250, 215, 50), (45, 20, 95)  # yellow and dark violet, of "neon"
@@ -43,8 +43,7 @@ def neon(x: Tensor) -> Tensor:
     The strokes grow by a sixteenth of the side in each direction (at least one pixel), so the way back has to thin
     them: more than a change of colours.
     """
-    radius = _radius(x)
-    ink = max_pool2d(_luminance(x), 2 * radius + 1, stride=1, padding=radius) / 255
+    ink = _widest(_luminance(x) / 255)
     paper, dark = (torch.tensor(colour, device=x.device).view(3, 1, 1) for colour in (PAPER, INK))
     return _to_bytes(paper + (dark - paper) * ink)
 
@@ -63,6 +62,22 @@ def rotate(x: Tensor) -> Tensor:
     A warning: every way of changing one digit into another can be undone, so cycles close under wrong translations.
     """
     return x.rot90(1, (2, 3)).contiguous()
+
+
+def _widest(x: Tensor) -> Tensor:
+    """The largest value within a sixteenth of the side, at least one pixel, of images ``(N, 1, H, W)``."""
+    radius = max(1, x.shape[-1] // 16)
+    return max_pool2d(x, 2 * radius + 1, stride=1, padding=radius)
+
+
+def _luminance(x: Tensor) -> Tensor:
+    """Brightness ``(N, 1, H, W)`` in [0, 255], by the weights of ITU-R BT.601 in thousandths."""
+    weights = torch.tensor([299.0, 587.0, 114.0], device=x.device).view(3, 1, 1)
+    return (x * weights).sum(1, keepdim=True) / 1000  # sums of whole numbers: the same on every machine
+
+
+def _to_bytes(x: Tensor) -> Tensor:
+    return x.round().clamp(0, 255).to(torch.uint8)
 
 
 #: name -> function from images, uint8 ``(N, 3, H, W)``, to their partners of the same type and shape
@@ -99,8 +114,7 @@ def undo(x: Tensor, task: str) -> Tensor:
         return x.rot90(-1, (2, 3)).mean(1, keepdim=True)
     paper, dark = (torch.tensor(colour, device=x.device).view(3, 1, 1) / 127.5 - 1 for colour in (PAPER, INK))
     ink = ((x - paper) * (dark - paper)).sum(1, keepdim=True) / (dark - paper).square().sum()
-    radius = _radius(x)
-    return -max_pool2d(-ink.clamp(0, 1), 2 * radius + 1, stride=1, padding=radius) * 2 - 1
+    return -_widest(-ink.clamp(0, 1)) * 2 - 1
 
 
 def partners(images: DataSet, task: str) -> DataSet:
@@ -121,26 +135,25 @@ def partners(images: DataSet, task: str) -> DataSet:
 def is_task(name: str | os.PathLike) -> bool:
     """Return whether ``name`` is one for :func:`load_domains` and not for :func:`gan_course.data.catalogue.load`.
 
-    So are tasks, :data:`SETS`, folders in the layout of CycleGAN, and all that begins with ``from-``. A folder of pairs
-    may be meant as one of ordinary images, so it does not count.
+    A folder of pairs may be meant as one of ordinary images, so it does not count.
     """
     text = os.fspath(name)
     base = _base(text)
-    return base != text or _is_task(base) or base in SETS or _is_unpaired(catalogue.absolute(base))
+    return base != text or _is_task(base) or base in SETS or bool(splits(catalogue.absolute(base), "A"))
 
 
 def has_pairs(name: str | os.PathLike) -> bool:
     """Return whether :func:`load_domains` can give ``name`` with ``paired=True``; it does not look for errors."""
     base = _base(os.fspath(name))
     if base in SETS:
-        return "train" in downloads.ARCHIVES[base].images
-    return not _is_unpaired(catalogue.absolute(base))
+        return base == "facades"
+    return not splits(catalogue.absolute(base), "A")
 
 
 def load_domains(
     name: str | os.PathLike,
     *,
-    size: int | tuple[int, int] | None = None,
+    size: Size = None,
     split: str = "train",
     paired: bool = False,
     device: str | torch.device = "cpu",
@@ -154,16 +167,11 @@ def load_domains(
 
             A task is ``task-base``, such as ``"neon-digits"``: ``a`` holds images of the base (a name or folder for
             :func:`gan_course.data.catalogue.load`), ``b`` changed ones. A task by factor (:data:`GLYPH_TASKS`) shows
-            only glyphs that have its factors, in fonts with all faces.
-
-            ``"facades"`` (CMP Facades as pix2pix has them; the 100 images of ``val`` are left out) has photos in ``a``
-            and label maps in ``b``. ``"horse2zebra"`` has horses in ``a`` and zebras in ``b``.
-        size: as for :func:`gan_course.data.catalogue.load`.
+            only glyphs that have its factors, in fonts with all faces. Of ``"facades"``, ``val`` is left out.
+        size, device: as for :func:`gan_course.data.catalogue.load`.
         split: ``"train"`` or ``"test"``.
         paired: whether ``b[i]`` is the partner of ``a[i]``. If not, half of the images (every second) are kept and of
-            the others only the partners, so that the two domains have no image in common. ``"horse2zebra"`` and
-            folders in the layout of CycleGAN have no pairs.
-        device: where the sets live.
+            the others only the partners, so that the two domains have no image in common.
         limit: keep the first ``limit`` images of the base, pairs of the folder, or images of each unpaired domain.
 
     Returns:
@@ -177,11 +185,14 @@ def load_domains(
     text = _with_absolute_path(os.fspath(name))
     base = _base(text)
     size = catalogue.check_arguments(size, split, limit)
+    if paired and not has_pairs(base):
+        raise ValueError(
+            f"paired: got True, but in {base!r} no image has a partner; expected False, and a family that learns"
+            " without pairs, such as cyclegan (images that have partners: one name for both, in train/a/ and train/b/)"
+        )
     if _is_task(base):
         original, changed = _task(base, size, split, paired, limit)
     elif base in SETS:
-        if paired and not has_pairs(base):
-            raise _no_pairs(base)
         folder, remedy = downloads.folder(base)
         parts = [split] if has_pairs(base) else [f"{split}{side}" for side in "AB"]
         if fault := downloads.fault(base, folder, parts):
@@ -192,41 +203,34 @@ def load_domains(
     elif "-" in base.strip("-"):
         raise unknown("task", base.partition("-")[0], [*TASKS, *GLYPH_TASKS])
     else:
-        known = ", ".join([*TASKS, *GLYPH_TASKS])
         raise ValueError(
-            f"name must be task-base or from-task-base, such as 'neon-digits', with task one of {known}; or one of"
-            f" {', '.join(SETS)}; or the path of a folder; got {text!r}"
+            "name must be task-base or from-task-base, such as 'neon-digits', with task one of"
+            f" {', '.join([*TASKS, *GLYPH_TASKS])}; or one of {', '.join(SETS)}; or the path of a folder; got {text!r}"
         )
     a, b = (original, changed) if base == text else (changed, original)
     return Domains(a, b, paired=paired, name=text).to(device)
 
 
 def load_source(
-    name: str | os.PathLike,
-    *,
-    size: int | tuple[int, int] | None = None,
-    device: str | torch.device = "cpu",
-    limit: int | None = None,
+    name: str | os.PathLike, *, size: Size = None, device: str | torch.device = "cpu", limit: int | None = None
 ) -> DataSet:
-    """Load images to translate: those of the first domain, to test with if there are any.
+    """Load images to translate, RGB: those of the first domain, to test with if there are any.
 
     Args:
         name: as for :func:`load_domains`; or a folder of images without partners, or of one domain, such as ``testA``.
+            Images of which all, two or more, are twice as wide as high are taken for pairs side by side.
         size, device, limit: as there.
-
-    Returns:
-        RGB images.
     """
     text = os.fspath(name)
+    size = catalogue.check_arguments(size, "test", limit)
     base = _base(text)
     folder, back = catalogue.absolute(base), base != text
     if _is_task(base) or base in SETS or not folder.is_dir():
-        paired = has_pairs(text)
-        return load_domains(text, size=size, split="test", paired=paired, device=device, limit=limit).a
+        return load_domains(text, size=size, split="test", paired=has_pairs(text), device=device, limit=limit).a
     parts = splits(folder, "AB"[back]) or splits(folder) or {"train": folder}
     place = parts.get("test", parts.get("train"))
-    files = some_images(_sides(place)["ab"[back]] if _sides(place) else place)
-    halves = 2 if is_pair(files[0]) else 1
+    files = some_images(_sides(place).get("ab"[back], place))
+    halves = 2 if are_pairs(files) else 1
     return DataSet(catalogue.decoded(files, size, 3, halves, limit)[-1 if back else 0], name=text).to(device)
 
 
@@ -239,8 +243,14 @@ def direction(name: str, trained_on: str) -> str:
     return "ab" if name.startswith("from-") == forward.startswith("from-") else "ba"
 
 
+# --- what a name means ----------------------------------------------------------------------------
 def _base(text: str) -> str:
     return text.removeprefix("from-")
+
+
+def _is_task(base: str) -> bool:
+    task, _, rest = base.partition("-")
+    return bool(rest) and task in {*TASKS, *GLYPH_TASKS}
 
 
 def _with_absolute_path(text: str) -> str:
@@ -249,15 +259,6 @@ def _with_absolute_path(text: str) -> str:
     if folder in SETS or not catalogue.is_path(folder):
         return text
     return text.removesuffix(folder) + str(catalogue.absolute(folder))
-
-
-def _is_task(base: str) -> bool:
-    task, _, rest = base.partition("-")
-    return bool(rest) and task in {*TASKS, *GLYPH_TASKS}
-
-
-def _is_unpaired(folder: Path) -> bool:
-    return bool(splits(folder, "A"))
 
 
 def _sides(part: Path) -> dict[str, Path]:
@@ -271,20 +272,18 @@ def _is_alone(folder: Path) -> bool:
     if not folder.is_dir() or splits(folder, "A") or splits(folder, "B"):
         return False
     part = next(iter(splits(folder).values()), folder)
-    return not _sides(part) and not is_pair(some_images(part)[0])
+    return not _sides(part) and not are_pairs(some_images(part))
 
 
-def _no_pairs(name: str | Path) -> ValueError:
-    return ValueError(
-        f"paired: got True, but in {str(name)!r} no image has a partner; expected False, and a family that learns"
-        " without pairs, such as cyclegan (images that have partners: one name for both, in train/a/ and train/b/)"
-    )
-
-
-def _task(base: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:
+# --- making the two domains -----------------------------------------------------------------------
+def _task(base: str, size: Size, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:
     task, _, name = base.partition("-")
     if task in GLYPH_TASKS and name == "glyphs":
-        return _glyphs(task, size, split, paired, limit)
+        n = min(glyphs.SPLIT_SIZES[split], limit or glyphs.SPLIT_SIZES[split])
+        _check_least(base, n, paired)
+        (a, b), seed, fixed = GLYPH_TASKS[task], glyphs.SPLIT_SEEDS[split], {"family": glyphs.COMPLETE_FAMILIES}
+        both = glyphs.domains(n if paired else n // 2, seed, size or 32, a=a, b=b, paired=paired, fixed=fixed)
+        return both.a, both.b
     _check_task(task, name)
     whole = catalogue.load(name, size=size, split=split, channels=3, limit=limit)  # on the CPU, as on every machine
     _check_least(base, len(whole), paired)
@@ -294,15 +293,11 @@ def _task(base: str, size: int | None, split: str, paired: bool, limit: int | No
 
 
 def _folder(
-    name: str, folder: Path, size: int | tuple[int, int] | None, split: str, paired: bool, limit: int | None
+    name: str, folder: Path, size: Size, split: str, paired: bool, limit: int | None
 ) -> tuple[DataSet, DataSet]:
     """The two domains in a folder, in one of the three layouts."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"{folder} {what}, expected a folder of pairs, or one with trainA/ and trainB/")
-    if _is_unpaired(folder):
-        if paired:
-            raise _no_pairs(name)
+    check_folder(folder, "pairs, or one with trainA/ and trainB/")
+    if splits(folder, "A"):
         sides = [catalogue.split_of(folder, splits(folder, side), split, f"{split}{side}") for side in "AB"]
         a, b = (catalogue.decoded(some_images(side), size, 3, limit=limit)[0] for side in sides)
         return DataSet(a, name=f"{name} (A)"), DataSet(b, name=f"{name} (B)")
@@ -319,26 +314,13 @@ def _folder(
 def _partners_by_name(part: Path, sides: dict[str, Path]) -> list[list[Path]]:
     """The images of both sides, each at the place of its partner."""
     files = {side: some_images(place) for side, place in sides.items()}
-    names = {side: [str(f.relative_to(sides[side]).with_suffix("")) for f in files[side]] for side in sides}
-    for side, other in ("ab", "ba"):
-        if alone := [f for f, name in zip(files[side], names[side], strict=True) if name not in set(names[other])]:
-            raise DataError(f"{part}: {alone[0]} has no partner of the same name in {sides[other].name}/")
-    if len(files["a"]) != len(files["b"]):
+    a, b = ({file.relative_to(sides[side]).with_suffix(""): file for file in files[side]} for side in "ab")
+    for mine, others, other in ((a, b, "b"), (b, a, "a")):
+        if alone := mine.keys() - others.keys():
+            raise DataError(f"{part}: {mine[min(alone)]} has no partner of the same name in {sides[other].name}/")
+    if len(a) < len(files["a"]) or len(b) < len(files["b"]):
         raise DataError(f"{part}: two files of one side have the same name up to their suffixes")
-    return [files["a"], files["b"]]
-
-
-def _glyphs(task: str, size: int | None, split: str, paired: bool, limit: int | None) -> tuple[DataSet, DataSet]:
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    n = glyphs.SPLIT_SIZES[split] if limit is None else limit
-    _check_least(f"{task}-glyphs", n, paired)
-    a, b = GLYPH_TASKS[task]
-    faces, size = {"family": glyphs.COMPLETE_FAMILIES}, 32 if size is None else size
-    both = glyphs.domains(
-        n if paired else n // 2, glyphs.SPLIT_SEEDS[split], size, a=a, b=b, paired=paired, fixed=faces
-    )
-    return both.a, both.b
+    return [list(a.values()), [b[name] for name in a]]
 
 
 def _check_task(task: str, base: str) -> None:
@@ -356,17 +338,3 @@ def _check_least(name: str, n: int, paired: bool) -> None:
 def _every_second(images: DataSet, first: int) -> DataSet:
     labels = None if images.labels is None else images.labels[first::2]
     return DataSet(images.x[first::2], labels, name=images.name, classes=images.classes)
-
-
-def _radius(x: Tensor) -> int:
-    return max(1, x.shape[-1] // 16)
-
-
-def _luminance(x: Tensor) -> Tensor:
-    """Brightness ``(N, 1, H, W)`` in [0, 255], by the weights of ITU-R BT.601 in thousandths."""
-    weights = torch.tensor([299.0, 587.0, 114.0], device=x.device).view(3, 1, 1)
-    return (x * weights).sum(1, keepdim=True) / 1000  # sums of whole numbers: the same on every machine
-
-
-def _to_bytes(x: Tensor) -> Tensor:
-    return x.round().clamp(0, 255).to(torch.uint8)

@@ -1,7 +1,4 @@
-"""Distances between two sets of features, and between two samples on the line.
-
-All is computed on the CPU in float64.
-"""
+"""Distances between two sets of features, and between two samples on the line; on the CPU in float64."""
 
 from __future__ import annotations
 
@@ -19,13 +16,10 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
 
     With Inception features this is the FID of Heusel et al. (2017), equation 6. In any other feature space it is a
     number of its own: comparable only with the same features, the same data and the same numbers of samples, for
-    it is biased upwards when samples are few.
+    it is biased upwards when samples are few. Its units are the squared ones of the features.
 
     Args:
         features_a, features_b: ``(n, d)`` and ``(m, d)``, at least two rows each; finite.
-
-    Returns:
-        The distance, at least 0, in squared units of the features.
     """
     return frechet_distance_gaussians(*_moments("features_a", features_a), *_moments("features_b", features_b))
 
@@ -74,9 +68,6 @@ def kernel_distance(features_a: Tensor, features_b: Tensor) -> tuple[float, floa
 
     Args:
         features_a, features_b: ``(n, d)`` and ``(m, d)``, at least three rows each; finite.
-
-    Returns:
-        The estimate and its standard error.
     """
     a, b = inputs.pair("features_a", features_a, "features_b", features_b, least=3)
     n, m = len(a), len(b)
@@ -97,8 +88,8 @@ def kernel_distance_subsets(
 ) -> tuple[float, float]:
     r"""The kernel distance as the literature reports it: the mean over random subsets, and its standard error.
 
-    Use it to compare with published KIDs; :func:`kernel_distance` costs no more than 100 subsets of a tenth of the
-    rows, and is the limit of many subsets. Like it, the mean over subsets is unbiased.
+    Use it to compare with published KIDs; :func:`kernel_distance`, the limit of many subsets, costs no more than 100
+    subsets of a tenth of the rows. Both are unbiased.
 
     Subsets of the same rows overlap, so their standard deviation divided by :math:`\sqrt{\text{subsets}}`, which is
     often given as the error, goes to zero however few the samples. Here that is only one part; the other is the
@@ -110,18 +101,14 @@ def kernel_distance_subsets(
         subsets: how many, at least 2.
         subset_size: rows drawn from each set without replacement; at least 2, below n and m.
         seed: of the subsets.
-
-    Returns:
-        The estimate and its standard error.
     """
     a, b = inputs.pair("features_a", features_a, "features_b", features_b, least=3)
     least = min(len(a), len(b))
     if subsets < 2:
         raise ValueError(f"subsets must be at least 2, got {subsets}")
     if not 2 <= subset_size < least:
-        raise ValueError(
-            f"subset_size must lie in 2 to {least - 1} for sets of {len(a)} and {len(b)}, got {subset_size}"
-        )
+        sizes = f"{len(a)} and {len(b)}"
+        raise ValueError(f"subset_size must lie in 2 to {least - 1} for sets of {sizes}, got {subset_size}")
     generator, values = torch.Generator().manual_seed(seed), []
     for _ in range(subsets):
         x, y = (rows[torch.randperm(len(rows), generator=generator)[:subset_size]] for rows in (a, b))
@@ -134,7 +121,7 @@ def kernel_distance_subsets(
 
 
 def wasserstein_1d(a: Tensor, b: Tensor, weights_a: Tensor | None = None, weights_b: Tensor | None = None) -> float:
-    r"""Exact Wasserstein-1 distance between two weighted samples on the line.
+    r"""Exact Wasserstein-1 distance between two weighted samples on the line, in their units.
 
     On the line it is the area between the two distribution functions, :math:`\int |F_a(x) - F_b(x)| \, dx`, so sorting
     finds it. The distance of two finite samples of one distribution is positive: it is biased upwards.
@@ -143,9 +130,6 @@ def wasserstein_1d(a: Tensor, b: Tensor, weights_a: Tensor | None = None, weight
         a, b: ``(n,)`` and ``(m,)``, or ``(n, 1)`` and ``(m, 1)``; finite.
         weights_a, weights_b: ``(n,)`` and ``(m,)``, not negative, with a positive sum; they are normalised. Equal if
             not given.
-
-    Returns:
-        The distance, in the units of the samples.
     """
     (a, mass_a), (b, mass_b) = _on_the_line("a", a, weights_a), _on_the_line("b", b, weights_b)
     ends = torch.cat([a, b]).sort().values
@@ -187,7 +171,6 @@ def _factor(cov: Tensor) -> Tensor:
     return vectors[:, kept] * values[kept].sqrt()
 
 
-# --- comparing every row with every other -----------------------------------------------------------
 def _kernel(a: Tensor, b: Tensor, of_pairs: bool = False) -> Tensor:
     """The cubic kernel of all rows with all, ``(n, m)``; or of row i with row i, ``(n,)``."""
     products = (a * b).sum(1) if of_pairs else a @ b.T

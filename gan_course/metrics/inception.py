@@ -1,12 +1,11 @@
 """The Inception network of the literature, through torch-fidelity.
 
 Published FIDs, KIDs and Inception Scores are computed with one certain network: Inception v3 as TensorFlow released it
-on 5 December 2015, with its own way of resizing. torch-fidelity has a faithful copy of it; this module finds or
-fetches its weights and feeds it with images of this course.
+on 5 December 2015, with its own way of resizing. torch-fidelity has a faithful copy of it.
 
-Even with this network, a number is comparable to a published one only if everything else is the same too: the same
-numbers of samples and of reference images (50,000 is usual; with fewer, FID comes out higher), the same reference
-set, and the same preprocessing of it, above all resizing and JPEG compression.
+Even with this network, a number is comparable to a published one only if everything else is the same too: the numbers
+of samples and of reference images (50,000 is usual; with fewer, FID comes out higher), the reference set, and its
+preprocessing, above all resizing and JPEG compression.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ class Inception:
     """Inception v3 as an extractor of features and class probabilities; :func:`load` makes one.
 
     Images are rounded to the 256 values of a file, grey ones repeated to RGB, and resized to 299x299 by the network
-    itself as TensorFlow 1 did it.
-
-    Args:
-        network: torch-fidelity's, with the outputs ``2048`` and ``logits_unbiased``; on any device.
+    itself (torch-fidelity's, with the outputs ``2048`` and ``logits_unbiased``) as TensorFlow 1 did it.
     """
 
     def __init__(self, network: nn.Module):
@@ -72,12 +68,11 @@ class Inception:
 
 
 def load(device: str | torch.device = "cpu", weights: str | Path | None = None) -> Inception:
-    """The Inception network, loaded once per process, device and file.
+    """The Inception network on ``device``, loaded once per process, device and file.
 
     Args:
-        device: where it runs.
-        weights: a state dict for torch-fidelity's ``FeatureExtractorInceptionV3``. By default the published one
-            (96 MB, checksum verified), from ``$GAN_COURSE_DATA``, else from the cache, else downloaded into the cache.
+        weights: a state dict for torch-fidelity's ``FeatureExtractorInceptionV3``; by default the published one
+            (96 MB), found or downloaded by :func:`gan_course.data.downloads.fetch`.
 
     Raises:
         DataError: torch-fidelity is not installed; or the weights are damaged, or missing and cannot be downloaded:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
 #: Elements in the largest block of pairwise values; 32 MB in float64.
@@ -15,7 +13,6 @@ def block(columns: Tensor) -> int:
     return max(CHUNK // len(columns), 1)
 
 
-# --- what comes in ----------------------------------------------------------------------------------
 def double(x: Tensor) -> Tensor:
     """Return ``x`` on the CPU in float64; moved before it is converted, because Apple's MPS has no float64."""
     return x.detach().cpu().double()
@@ -29,8 +26,7 @@ def rows(name: str, x: Tensor, least: int) -> Tensor:
         rows = {1: "one row", 2: "two rows", 3: "three rows"}[least]
         raise ValueError(f"{name} must be (n, d) with at least {rows}, got {tuple(x.shape)}")
     x = double(x)
-    low, high = x.aminmax()  # NaN if there is any
-    if not (low > -math.inf and high < math.inf):
+    if not x.isfinite().all():
         raise ValueError(f"{name} must be finite, got NaN or infinite values")
     return x
 

@@ -1,14 +1,14 @@
 """Small classifiers that judge generated digits and characters.
 
-A judge is a convolutional network that was trained to read the images of one data set at one size. It
-answers two questions about generated images: which class does each show, and how surely
-(:meth:`Judge.probabilities`); and how far are the images from real ones, as a Frechet distance of its 64
-features (:meth:`Judge.features`). The judge of glyphs also tells the other factors (:meth:`Judge.factors`);
-its features were trained for all of them together, so that a distance sees wrong colours as well as wrong shapes.
+A judge is a convolutional network that was trained to read the images of one data set at one size. It answers two
+questions about generated images: which class does each show, and how surely (:meth:`Judge.probabilities`); and how far
+are the images from real ones, as a Frechet distance of its 64 features (:meth:`Judge.features`). The judge of glyphs
+also tells the other factors (:meth:`Judge.factors`); its features were trained for all of them together, so that a
+distance sees wrong colours as well as wrong shapes.
 
-Such a distance is comparable only within one judge: the features of another set, size or training have
-another scale, and it also depends on the number of images. Put it beside the value that real images of
-the same number get (``JudgeInfo.floor``). It is not the Inception FID of the literature.
+Such a distance is comparable only within one judge, for the features of another set, size or training have another
+scale, and at one number of images. Put it beside the value that real images of the same number get
+(``JudgeInfo.floor``). It is not the Inception FID of the literature.
 """
 
 from __future__ import annotations
@@ -31,27 +31,18 @@ N_CLASSES = 10
 
 @dataclass(frozen=True)
 class JudgeInfo:
-    """What is known about a judge, as ``tools/train_judges.py`` measured it on the test split.
+    """What is known about a judge, as ``tools/train_judges.py`` measured it on the test split."""
 
-    Attributes:
-        file: name of the weights in ``gan_course/weights``.
-        accuracy: share of the real test images that it reads correctly, in [0, 1].
-        confidence: mean of its largest class probability over the same images, in [0, 1].
-        floor: Frechet distance of real training images (the first 2,000, or all 1,297 of digits) to all
-            real test images; what a perfect generator would get at these numbers.
-        parameters: number of weights.
-        channels: of its images.
-        widths: channels of its three convolutions.
-        factors: for each other factor that it tells, the number of values and the share it reads correctly.
-    """
-
-    file: str
-    accuracy: float
-    confidence: float
+    file: str  #: name of the weights in ``gan_course/weights``
+    accuracy: float  #: share of the real test images that it reads correctly, in [0, 1]
+    confidence: float  #: mean of its largest class probability over the same images, in [0, 1]
+    #: Frechet distance of real training images (the first 2,000, or all 1,297 of digits) to all real test images: what
+    #: a perfect generator would get at these numbers
     floor: float
-    parameters: int
-    channels: int = 1
-    widths: tuple[int, int, int] = (32, 32, 64)
+    parameters: int  #: number of weights
+    channels: int = 1  #: of its images
+    widths: tuple[int, int, int] = (32, 32, 64)  #: channels of its three convolutions
+    #: for each other factor that it tells, the number of values and the share it reads correctly
     factors: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
@@ -62,36 +53,24 @@ JUDGES: dict[tuple[str, int], JudgeInfo] = {
     ("mnist", 16): JudgeInfo("mnist-16.safetensors", 0.9891, 0.9863, 1.40, 45162),
     ("mnist", 28): JudgeInfo("mnist-28.safetensors", 0.9926, 0.9924, 3.70, 65642),
     ("glyphs", 32): JudgeInfo(
-        "glyphs-32.safetensors",
-        0.9995,
-        0.9968,
-        42.05,
-        75832,
-        channels=3,
-        widths=(32, 32, 48),
+        "glyphs-32.safetensors", 0.9995, 0.9968, 42.05, 75832, channels=3, widths=(32, 32, 48),
         factors={
-            "family": (7, 0.8765),
-            "weight": (2, 0.998),
-            "slant": (2, 0.9975),
-            "scale": (2, 0.9985),
-            "ink": (6, 1.0),
-            "background": (6, 0.9995),
-            "texture": (5, 0.996),
+            "family": (7, 0.8765), "weight": (2, 0.998), "slant": (2, 0.9975), "scale": (2, 0.9985),
+            "ink": (6, 1.0), "background": (6, 0.9995), "texture": (5, 0.996),
         },
     ),
-}
+}  # fmt: skip
 
 
 class Judge(nn.Module):
     """Convolutional classifier of square images.
 
-    Three 3x3 convolutions (32, 32, 64 channels by default), each with ReLU and 2x2 max pooling, bring the image
-    down to (64, size // 8, size // 8); images below 16x16 skip the first pooling. A linear layer gives
-    the 64 features (leaky ReLU: with ReLU a third of them were zero on all images) and another one the
-    10 logits; each further factor has a linear layer of its own.
+    Three 3x3 convolutions, each with ReLU and 2x2 max pooling, bring the image down to (C, size // 8, size // 8);
+    images below 16x16 skip the first pooling. A linear layer gives the 64 features (leaky ReLU: with ReLU a third of
+    them were zero on all images) and another one the 10 logits; each further factor has a linear layer of its own.
 
-    ``forward`` can be differentiated with respect to the images. The other methods are for
-    measuring: no gradient, any number of images in chunks, on the device of the judge.
+    ``forward`` can be differentiated with respect to the images. The other methods are for measuring: no gradient, any
+    number of images in chunks, on the device of the judge.
 
     Args:
         size: side of the images in pixels, 8 or more.
@@ -187,13 +166,12 @@ def judge(data: str, size: int, device: str | torch.device = "cpu") -> Judge:
     from safetensors.torch import load_file
 
     info = JUDGES[data, size]
-    file = WEIGHTS / info.file
     net = Judge(size, info.channels, info.widths, {name: n for name, (n, _) in info.factors.items()})
     try:
-        net.load_state_dict(load_file(file))  # into float32, also where float16 is stored
+        net.load_state_dict(load_file(WEIGHTS / info.file))  # into float32, also where float16 is stored
     except Exception as error:  # safetensors has its own error classes, not derived from OSError
         reason = " ".join(str(error).split())
-        raise DataError(f"{file} cannot be read ({reason}); install the package again") from error
+        raise DataError(f"{WEIGHTS / info.file} cannot be read ({reason}); install the package again") from error
     return net.requires_grad_(False).eval().to(device)
 
 
@@ -215,6 +193,7 @@ def pixels(images: Tensor, pool: int = 1) -> Tensor:
     height, width = images.shape[2:]
     if not 1 <= pool <= min(height, width):
         raise ValueError(f"pool must lie in 1 to the smaller side of {(height, width)}, got {pool}")
+    images = images.detach().float()
     if height % pool or width % pool:
-        return F.adaptive_avg_pool2d(images.detach().float(), (height // pool, width // pool)).flatten(1)
-    return F.avg_pool2d(images.detach().float(), pool).flatten(1)
+        return F.adaptive_avg_pool2d(images, (height // pool, width // pool)).flatten(1)
+    return F.avg_pool2d(images, pool).flatten(1)

@@ -51,11 +51,7 @@ def inception_score(probabilities: Tensor, splits: int = 1) -> tuple[float, floa
 
 
 def class_shares(probabilities: Tensor) -> Tensor:
-    """Return ``(K,)``: the share of samples that a classifier puts in each of its ``K`` classes.
-
-    Args:
-        probabilities: ``(n, K)``, rows that sum to 1.
-    """
+    """Return ``(K,)``: the share of samples that a classifier puts in each class. ``probabilities``: ``(n, K)``."""
     probabilities = inputs.checked_probabilities(probabilities)
     return probabilities.argmax(1).bincount(minlength=probabilities.shape[1]).double() / len(probabilities)
 
@@ -75,20 +71,16 @@ def mean_confidence(probabilities: Tensor) -> float:
 
 
 def modes_covered(points: Tensor, centers: Tensor, std: float) -> tuple[int, float]:
-    """Count the modes of a mixture that samples reach.
+    """Return how many modes of a mixture samples reach, and the share of samples of high quality.
 
     A sample is of high quality if it lies within three standard deviations of its nearest centre; a mode is covered
     if at least one sample of high quality is nearest to it; Srivastava et al. (2017), as Lin et al. (2018) use them.
 
     Args:
-        points: ``(n, dim)``.
-        centers: ``(modes, dim)``.
+        points, centers: ``(n, dim)`` and ``(modes, dim)``.
         std: standard deviation of each mode, positive.
-
-    Returns:
-        Number of modes covered, and the share of samples of high quality.
     """
-    points, centers = _points(points, centers)
+    points, centers = inputs.pair("points", points, "centers", centers, least=1)
     if not std > 0:
         raise ValueError(f"std must be positive, got {std}")
     distance, mode = nearest(points, centers)
@@ -102,7 +94,7 @@ def mode_shares(points: Tensor, centers: Tensor) -> Tensor:
     All points count. PacGAN's program takes shares among points of high quality only (see :func:`modes_covered`), so
     that noise far from all modes does not show in its divergence.
     """
-    points, centers = _points(points, centers)
+    points, centers = inputs.pair("points", points, "centers", centers, least=1)
     return nearest(points, centers)[1].bincount(minlength=len(centers)).double() / len(points)
 
 
@@ -111,35 +103,22 @@ def reverse_kl(shares: Tensor, weights: Tensor) -> float:
 
     .. math:: \mathrm{KL}(p \,\|\, q) = \sum_i p_i \log (p_i / q_i), \qquad 0 \log 0 = 0,
 
-    called reverse because the samples come first (Lin et al., 2018). A mode that is lost costs only what
-    the others have too much: with one of K equal modes left it is log K. The shares of n perfect samples of K
-    modes give (K - 1) / (2 n) on average, where n is much larger than K.
+    called reverse because the samples come first (Lin et al., 2018). A mode that is lost costs only what the others
+    have too much: with one of K equal modes left it is log K. The shares of n perfect samples of K modes give
+    (K - 1) / (2 n) on average, where n is much larger than K. It is infinite if a mode of weight 0 has samples.
 
     Args:
-        shares: ``(modes,)``, of the samples; not negative, with sum 1.
-        weights: ``(modes,)``, true ones; not negative, with sum 1.
-
-    Returns:
-        At least 0; infinite if a mode of weight 0 has samples.
+        shares, weights: ``(modes,)``, of the samples and the true ones; not negative, with sum 1.
     """
     for name, value in (("shares", shares), ("weights", weights)):
         if value.ndim != 1 or not len(value) or len(value) != len(shares):
-            raise ValueError(
-                f"{name} must be (modes,), alike for both, got {tuple(shares.shape)}, {tuple(weights.shape)}"
-            )
+            got = f"{tuple(shares.shape)}, {tuple(weights.shape)}"
+            raise ValueError(f"{name} must be (modes,), alike for both, got {got}")
         if not (value >= 0).all() or not abs(inputs.double(value).sum() - 1) <= 1e-3:  # written so that NaN fails
             raise ValueError(f"{name} must not be negative and must have sum 1, got {value.tolist()[:8]}")
     p, q = (inputs.double(value) / inputs.double(value).sum() for value in (shares, weights))
     # xlogy(p, 0) is minus infinity where p > 0, and 0 where p = 0
     return max((torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum().item(), 0.0)
-
-
-def _points(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
-    if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1]:
-        raise ValueError(
-            f"points and centers must be (n, dim) and (modes, dim), got {tuple(points.shape)}, {tuple(centers.shape)}"
-        )
-    return inputs.pair("points", points, "centers", centers, least=1)
 
 
 def read_stacked(images: Tensor, judge: Judge) -> Tensor:
@@ -153,9 +132,8 @@ def read_stacked(images: Tensor, judge: Judge) -> Tensor:
 def stacked_shares(modes: Tensor) -> Tensor:
     """Return ``(1000,)``: the share of each mode among ``modes`` ``(n,)``, 0 to 999, in float64."""
     if modes.ndim != 1 or not len(modes) or modes.is_floating_point() or modes.min() < 0 or modes.max() >= MODES:
-        raise ValueError(
-            f"modes must be (n,) whole numbers from 0 to {MODES - 1}, got {modes.dtype} {tuple(modes.shape)}"
-        )
+        got = f"{modes.dtype} {tuple(modes.shape)}"
+        raise ValueError(f"modes must be (n,) whole numbers from 0 to {MODES - 1}, got {got}")
     return modes.cpu().bincount(minlength=MODES).double() / len(modes)
 
 
@@ -169,9 +147,9 @@ def summarize_stacked(samples: Tensor, judge: Judge, weights: Tensor | None = No
             which every mode occurs; equal if not given, as usual.
 
     Returns:
-        ``modes``: how many have at least one sample; ``reverse_kl``: :func:`reverse_kl` of the
-        shares from the weights, in nats. Perfect samples do not get 1,000 and 0: n of them reach about
-        1000 (1 - exp(-n / 1000)) modes, and the divergence is near 500 / n where n is large.
+        ``modes``, how many have at least one sample, and ``reverse_kl`` of the shares from the weights, in nats.
+        Perfect samples do not get 1,000 and 0: n of them reach about 1000 (1 - exp(-n / 1000)) modes, and the
+        divergence is near 500 / n where n is large.
     """
     found = stacked_shares(read_stacked(samples, judge))
     weights = torch.full((MODES,), 1 / MODES) if weights is None else weights

@@ -1,7 +1,7 @@
 """Metrics that ask which rows lie near which: precision and recall, density and coverage, nearest neighbours.
 
-All but :func:`nearest_neighbours` move their input to the CPU and compute in float64 there. No matrix of distances has
-more than :data:`gan_course.metrics.inputs.CHUNK` elements (or one row, if that is longer).
+Most move their input to the CPU and compute in float64 there. No matrix of distances has more than
+:data:`gan_course.metrics.inputs.CHUNK` elements (or one row, if that is longer).
 """
 
 from __future__ import annotations
@@ -15,20 +15,16 @@ from gan_course.metrics import inputs
 
 
 def precision_recall(samples: Tensor, reference: Tensor, k: int = 3) -> tuple[float, float]:
-    r"""Improved precision and recall (Kynkäänniemi et al., 2019, equations 1 and 2).
+    r"""Improved precision and recall, each in [0, 1] (Kynkäänniemi et al., 2019, equations 1 and 2).
 
-    The support of a set is estimated by balls around its rows that reach to the k-th nearest other row. Precision
-    is the share of samples in the support of the reference, recall the share of the reference in the support of
-    the samples. Both depend on the numbers of rows: compare at equal numbers only, and beside what real data get.
-    One outlier in the reference has a huge ball, and makes samples near it count as precise. Balls hold their border,
-    as in equation 1.
+    The support of a set is estimated by balls around its rows that reach to the k-th nearest other row and hold their
+    border. Precision is the share of samples in the support of the reference, recall the share of the reference in the
+    support of the samples. Both depend on the numbers of rows: compare at equal numbers only, and beside what real data
+    get. One outlier in the reference has a huge ball, and makes samples near it count as precise.
 
     Args:
         samples, reference: features ``(n, d)`` and ``(m, d)``; finite.
         k: the neighbour that sets a radius, not counting the row itself; at least 1, below n and m.
-
-    Returns:
-        Precision and recall, in [0, 1].
     """
     samples, reference = inputs.pair("samples", samples, "reference", reference)
     _check_k(k, samples, reference)
@@ -38,7 +34,7 @@ def precision_recall(samples: Tensor, reference: Tensor, k: int = 3) -> tuple[fl
 
 
 def density_coverage(samples: Tensor, reference: Tensor, k: int = 5) -> tuple[float, float]:
-    r"""Density and coverage (Naeem et al., 2020).
+    r"""Density, at least 0, and coverage, in [0, 1] (Naeem et al., 2020).
 
     Both use the balls of the reference alone, which reach to the k-th nearest other row. Density counts how many
     balls hold a sample, divided by k, on average over samples: dense places weigh more and outliers little. Its
@@ -55,9 +51,6 @@ def density_coverage(samples: Tensor, reference: Tensor, k: int = 5) -> tuple[fl
     Args:
         samples, reference: features ``(n, d)`` and ``(m, d)``; finite.
         k: the neighbour that sets a radius, not counting the row itself; at least 1, below m.
-
-    Returns:
-        Density, at least 0, and coverage, in [0, 1].
     """
     samples, reference = inputs.pair("samples", samples, "reference", reference)
     _check_k(k, reference)
@@ -66,13 +59,10 @@ def density_coverage(samples: Tensor, reference: Tensor, k: int = 5) -> tuple[fl
 
 
 def nearest_neighbours(queries: Tensor, references: Tensor, chunk: int | None = None) -> tuple[Tensor, Tensor]:
-    """Find each query's nearest reference by Euclidean distance, in whatever space the rows live.
-
-    Unlike the other functions it computes in float32, on the device of its input.
+    """Find each query's nearest reference by Euclidean distance, in float32, on the device of the input.
 
     Args:
-        queries: ``(n, ...)``; all but the first dimension are flattened.
-        references: ``(m, ...)``, the same shape per row.
+        queries, references: ``(n, ...)`` and ``(m, ...)``, of one shape per row, in whatever space the rows live.
         chunk: queries compared at once, so that no ``n x m`` matrix is ever held; by default what :data:`CHUNK` allows.
 
     Returns:

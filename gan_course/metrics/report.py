@@ -1,8 +1,7 @@
 """How good are samples? What there is to measure, and all of it at once.
 
-A feature extractor is any function of images ``(n, C, H, W)`` in [-1, 1] to features ``(n, d)``: ``judge.features``,
-:func:`gan_course.metrics.judges.pixels`, ``metrics.inception.load().features``, or your own. That images are in
-range is for the extractor to check.
+A feature extractor is any function of images ``(n, C, H, W)``, in [-1, 1] as it has to check, to features ``(n, d)``:
+``judge.features``, :func:`gan_course.metrics.judges.pixels`, ``metrics.inception.load().features``, or your own.
 """
 
 from __future__ import annotations
@@ -16,39 +15,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course import data
 from gan_course.data import DataSet, Domains, glyphs
 from gan_course.errors import unknown
-from gan_course.metrics import inception
+from gan_course.metrics import inception, modes
 from gan_course.metrics.distances import frechet_distance, kernel_distance
-from gan_course.metrics.judges import JUDGES, judge, pixels
-from gan_course.metrics.modes import (
-    class_shares,
-    classes_covered,
-    inception_score,
-    mean_confidence,
-    summarize_stacked,
-)
+from gan_course.metrics.judges import JUDGES, Judge, judge, pixels
 from gan_course.metrics.neighbours import density_coverage, precision_recall
 from gan_course.models import common
 
+Function = Callable[[Tensor], Tensor]
 EXTRACTORS = ("judge", "pixels", "inception")
 LEAST = 6  # images, for the metrics by neighbours
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is to be known about a metric before its numbers are read.
+    """What is to be known about a metric before its numbers are read."""
 
-    Attributes:
-        description: what it measures, in one line.
-        better: ``"lower"``, ``"higher"``, or ``""`` where neither is.
-        needs: what it is computed from: ``"features"``, ``"probabilities"`` of classes, or ``"points"`` (samples
-            of a toy distribution whose modes are known, or the modes that a judge reads in stacked digits).
-    """
-
-    description: str
-    better: str
+    description: str  #: what it measures, in one line
+    better: str  #: ``"lower"``, ``"higher"``, or ``""`` where neither is
+    #: ``"features"``, ``"probabilities"`` of classes, or ``"points"`` (samples of a toy distribution whose modes are
+    #: known, or the modes that a judge reads in stacked digits)
     needs: str
 
 
@@ -74,8 +61,8 @@ METRICS: dict[str, Metric] = {
 def evaluate(
     samples: Tensor,
     reference: Tensor,
-    extractor: Callable[[Tensor], Tensor],
-    probabilities: Callable[[Tensor], Tensor] | None = None,
+    extractor: Function,
+    probabilities: Function | None = None,
     metrics: Iterable[str] | None = None,
 ) -> dict[str, float]:
     """Compute many metrics of images at once.
@@ -83,7 +70,7 @@ def evaluate(
     Args:
         samples: ``(n, C, H, W)`` in [-1, 1], generated or real.
         reference: ``(m, C, H, W)`` in [-1, 1], real images that nothing was trained on.
-        extractor: from images to features ``(n, d)``, for instance ``judge.features``.
+        extractor: from images to features ``(n, d)``.
         probabilities: from images to class probabilities ``(n, K)``, for instance ``judge.probabilities``.
         metrics: names in :data:`METRICS` that need features or probabilities; all that can be had by default.
 
@@ -93,12 +80,10 @@ def evaluate(
         over parts of at least 5,000 samples, ten at most: as published for 50,000, in one piece below 10,000.
 
     Raises:
-        ValueError: a name is unknown or cannot be computed from what is given; too few images; or what the
-            extractor objects to.
+        ValueError: a name is unknown or cannot be computed from what is given; too few images; or the extractor's.
     """
-    possible = [
-        name for name, m in METRICS.items() if m.needs == "features" or (m.needs == "probabilities" and probabilities)
-    ]
+    given = ("features", "probabilities") if probabilities else ("features",)
+    possible = [name for name, metric in METRICS.items() if metric.needs in given]
     wanted = set(possible if metrics is None else metrics)
     for name in sorted(wanted):
         if name not in METRICS:
@@ -119,30 +104,24 @@ def evaluate(
     if any(METRICS[name].needs == "probabilities" for name in wanted):
         p = probabilities(samples)
         parts = min(max(len(p) // 5_000, 1), 10)
-        result |= {"inception_score": inception_score(p, parts)[0], "classes": classes_covered(p)}
-        result |= {"least_share": class_shares(p).min().item(), "confidence": mean_confidence(p)}
+        result |= {"inception_score": modes.inception_score(p, parts)[0], "classes": modes.classes_covered(p)}
+        result |= {"least_share": modes.class_shares(p).min().item(), "confidence": modes.mean_confidence(p)}
     return {name: result[name] for name in METRICS if name in wanted}
 
 
-def summarize(samples: Tensor, reference: Tensor, judge: nn.Module) -> dict[str, float]:
-    """Judge images beside a reference set.
+def summarize(samples: Tensor, reference: Tensor, judge: Judge) -> dict[str, float]:
+    """The four numbers of :func:`evaluate` that chapters show, by the judge of this data set and size.
 
     Args:
         samples: ``(n, C, H, W)`` in [-1, 1], generated or real.
         reference: ``(m, C, H, W)`` in [-1, 1], real images that nothing was trained on.
-        judge: a :class:`gan_course.metrics.judges.Judge` for this data set and size.
+        judge: gives the features and the probabilities.
 
     Returns:
-        ``frechet``: :func:`frechet_distance` in the judge's features; ``classes``: :func:`classes_covered`;
-        ``least_share``: share of the rarest class; ``confidence``: :func:`mean_confidence`.
+        ``frechet``; ``classes`` that are covered; ``least_share``, that of the rarest class; ``confidence``.
     """
-    probabilities = judge.probabilities(samples)
-    return {
-        "frechet": frechet_distance(judge.features(samples), judge.features(reference)),
-        "classes": classes_covered(probabilities),
-        "least_share": class_shares(probabilities).min().item(),
-        "confidence": mean_confidence(probabilities),
-    }
+    shown = ("frechet", "classes", "least_share", "confidence")
+    return evaluate(samples, reference, judge.features, judge.probabilities, shown)
 
 
 def evaluate_model(
@@ -186,10 +165,7 @@ def evaluate_model(
     translates = isinstance(test_set, Domains)
     numbers = [len(one) for one in ((train_set.b, test_set.a, test_set.b) if translates else (train_set, test_set))]
     if min(n, *numbers) < LEAST:
-        raise ValueError(
-            f"n must be at least {LEAST}, and so must the numbers of images in both splits,"
-            f" {' and '.join(map(str, numbers))}; got {n}"
-        )
+        raise ValueError(f"n must be at least {LEAST}, and so must the numbers of images, {numbers}; got {n}")
     n = min(n, *(numbers if translates else numbers[:1]))
     device = common.device_of(model)
     extractor, probabilities, called = _extractor(features, train_set.name, model.shape, device)
@@ -210,8 +186,8 @@ def evaluate_model(
     }
     if train_set.name.startswith("stacked-"):
         digits = judge(train_set.name.removeprefix("stacked-"), model.shape[-1], device)
-        rows["generated"] |= summarize_stacked(samples, digits)
-        rows["real"] |= summarize_stacked(real, digits)
+        rows["generated"] |= modes.summarize_stacked(samples, digits)
+        rows["real"] |= modes.summarize_stacked(real, digits)
     for row in rows.values():
         row.update({name: None for name, value in row.items() if not math.isfinite(value)})
     return {"samples": len(samples), "reference": len(reference), "features": called, "seed": seed, **rows}
@@ -219,7 +195,7 @@ def evaluate_model(
 
 def _extractor(
     wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
-) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None, str]:
+) -> tuple[Function, Function | None, str]:
     """Return functions to features and (or None) class probabilities, and what to call them."""
     *_, channels, height, width = shape
     known = JUDGES.get((name, width)) if len(shape) == 3 and height == width else None
@@ -227,38 +203,39 @@ def _extractor(
         wanted = "judge" if known is not None and known.channels == channels else "pixels"
     if wanted not in EXTRACTORS:
         raise unknown("features", wanted, EXTRACTORS)
-    if wanted == "inception":
-        network = inception.load(device)
-        return network.features, network.probabilities, "inception"
-    if wanted == "judge":
-        network = judge(name, width, device)
-        return network.features, network.probabilities, f"judge of {name} at {width}x{width}"
-    pool = max(min(max(height, width) // 16, height, width), 1)  # about 16x16 values per channel
-    return partial(pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
+    if wanted == "pixels":
+        pool = max(min(max(height, width) // 16, height, width), 1)  # about 16x16 values per channel
+        return partial(pixels, pool=pool), None, f"pixels, averaged over {pool}x{pool}" if pool > 1 else "pixels"
+    network = judge(name, width, device) if wanted == "judge" else inception.load(device)
+    called = f"judge of {name} at {width}x{width}" if wanted == "judge" else "inception"
+    return network.features, network.probabilities, called
 
 
 def _judged_samples(
-    model: nn.Module,
-    test_set: DataSet,
-    reference: Tensor,
-    probabilities: Callable[[Tensor], Tensor] | None,
-    n: int,
-    seed: int,
+    model: nn.Module, test_set: DataSet, reference: Tensor, probabilities: Function | None, n: int, seed: int
 ) -> tuple[Tensor, dict[str, float]]:
     """Draw samples; return them with what only their family can be asked: is the condition obeyed, how many bits?"""
-    generator, device = torch.Generator().manual_seed(seed), reference.device
+    generator = torch.Generator().manual_seed(seed)
     if getattr(model, "reads_captions", False):
-        drawn = data.load("glyphs", size=model.shape[-1], split="test", device=device)  # what the captions are about
-        rows = torch.arange(n, device=device) % len(drawn)
-        samples = model.sample(n, labels=test_set.labels[rows], generator=generator)
-        found = glyphs.measured_colors(samples)
-        obeyed = {f"{factor}_obeyed": found[factor] == drawn.factors[factor][rows] for factor in found}
-        return samples, {factor: right.float().mean().item() for factor, right in obeyed.items()}
+        captions = test_set.labels[torch.arange(n, device=reference.device) % len(test_set)]
+        samples = model.sample(n, labels=captions, generator=generator)
+        return samples, _obeyed(samples, captions, test_set.classes)
     samples = model.sample(n, generator=generator)
     if hasattr(model, "bits_per_pixel"):
-        bits = model.bits_per_pixel(reference).mean().item()
+        drawn = {"generator": generator} if hasattr(model, "latents") else {}  # by which a VAE estimates them
+        bits = model.bits_per_pixel(reference, **drawn).mean().item()
         return samples, {"bits_per_pixel": bits, "levels": model.levels}
     if probabilities and getattr(model, "num_classes", None) == len(test_set.classes or []):
-        wanted = common.cycled_labels(n, len(test_set.classes), device)
+        wanted = common.cycled_labels(n, len(test_set.classes), reference.device)
         return samples, {"class_accuracy": (probabilities(samples).argmax(1) == wanted).float().mean().item()}
     return samples, {}
+
+
+def _obeyed(samples: Tensor, captions: Tensor, words: list[str]) -> dict[str, float]:
+    """The shares of samples in the ink and on the background that their captions name, which all of them do."""
+    obeyed = {}
+    for factor, found in glyphs.measured_colors(samples).items():
+        numbers = captions.new_tensor([words.index(value) for value in glyphs.VALUES[factor]])
+        wanted = (captions[:, :, None] == numbers).any(1).float().argmax(1)
+        obeyed[f"{factor}_obeyed"] = (found == wanted).float().mean().item()
+    return obeyed

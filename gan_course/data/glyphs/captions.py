@@ -13,7 +13,6 @@ from torch import Tensor
 from gan_course.data.glyphs.factors import BACKGROUNDS, CHARACTERS, INKS, STYLE_NAMES, STYLES, VALUES, uniforms
 from gan_course.errors import unknown
 
-# --- captions -------------------------------------------------------------------------------------
 PADDING = "<pad>"
 # The longest has scale, weight, slant, ink, character, in, style, font, on, texture, background, "background".
 CAPTION_LENGTH = 12
@@ -50,9 +49,8 @@ def tokens(captions: Sequence[str], words: Sequence[str] = VOCABULARY) -> Tensor
 def parse(caption: str, characters: str = CHARACTERS) -> dict[str, int]:
     """The factors that a caption states, as numbers, to check whether it was obeyed.
 
-    Keys: ``character``, ``ink``, ``background``; where they are said, ``scale``, ``weight``, ``slant``,
-    ``texture``; and ``style``, a position in :data:`STYLE_NAMES` (``STYLE_OF_FAMILY[family]`` gives that of a
-    family).
+    Keys: ``character``, ``ink``, ``background``; where they are said, ``scale``, ``weight``, ``slant``, ``texture`` and
+    ``style``, a position in :data:`STYLE_NAMES` (``STYLE_OF_FAMILY[family]`` gives that of a family).
 
     Raises:
         ValueError: the caption does not follow the grammar; shows it.
@@ -61,11 +59,10 @@ def parse(caption: str, characters: str = CHARACTERS) -> dict[str, int]:
     for pattern in _sentences(characters):
         if match := pattern.fullmatch(caption):
             return {name: values[name].index(word) for name, word in match.groupdict().items() if word}
-    grammar = (
-        "'a [scale] [weight] [slant] INK CHARACTER [in a style font] on a [texture] BACKGROUND background', or what"
-        " comes from 'on' first"
+    raise ValueError(
+        f"caption: got {caption!r}, expected 'a [scale] [weight] [slant] INK CHARACTER [in a style font] on a [texture]"
+        " BACKGROUND background', or what comes from 'on' first"
     )
-    raise ValueError(f"caption: got {caption!r}, expected {grammar}")
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,19 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_course.data.glyphs.factors import (
-    BACKGROUNDS,
-    CHARACTERS,
-    FACE_OF,
-    FACES,
-    FONTS,
-    INKS,
-    SCALES,
-    VALUES,
-    check_characters,
-    check_factors,
-    check_number,
-)  # fmt: skip
+from gan_course.data.glyphs import factors as spec
+from gan_course.data.glyphs.factors import CHARACTERS, FACE_OF, FACES, FONTS, SCALES, VALUES
 
 MIN_CONTRAST = 4.5
 SHADE = 0.9  # the dark tone of a background, as a multiple of its colour
@@ -31,11 +20,10 @@ BOX = 0.75  # no glyph is wider or higher than this share of the side
 
 # --- drawing --------------------------------------------------------------------------------------
 def render(factors: Mapping[str, Tensor], size: int, *, characters: str = CHARACTERS, channels: int = 3) -> Tensor:
-    """Draw images from their factors.
+    """Draw images, uint8 (N, channels, size, size) on the CPU, from their factors.
 
-    The glyph is drawn by FreeType at several times the size without hinting to speak of, put at its
-    place to a fraction of a pixel, and averaged over each pixel: the share of the pixel that the ink
-    covers. Colours are mixed by that share.
+    The glyph is drawn by FreeType at several times the size without hinting to speak of, put at its place to a fraction
+    of a pixel, and averaged over each pixel: the share that the ink covers, by which colours are mixed.
 
     Args:
         factors: all of :data:`FACTORS`, each (N,).
@@ -43,21 +31,17 @@ def render(factors: Mapping[str, Tensor], size: int, *, characters: str = CHARAC
         characters: what the numbers of the factor ``character`` mean.
         channels: 3, or 1 for grey (0.299 R + 0.587 G + 0.114 B).
 
-    Returns:
-        uint8 (N, channels, size, size) on the CPU.
-
     Raises:
         ValueError: a factor is missing or out of range, or a font face does not exist.
     """
-    check_number("size", size, 8, 256)
+    spec.check_number("size", size, 8, 256)
     if channels not in (1, 3):
         raise ValueError(f"channels: got {channels!r}, expected 1 or 3")
-    check_characters(characters)
-    f = check_factors(factors, characters)
-    n = len(f["x"])
-    out = np.empty((n, channels, size, size), np.uint8)
+    spec.check_characters(characters)
+    f = spec.check_factors(factors, characters)
+    out = np.empty((len(f["x"]), channels, size, size), np.uint8)
     step = max(1, 2**20 // size**2)
-    for start in range(0, n, step):  # in parts, so that the temporary arrays stay small
+    for start in range(0, len(out), step):  # in parts, so that the temporary arrays stay small
         part = {name: values[start : start + step] for name, values in f.items()}
         ink, light = _INKS[part["ink"]], _BACKGROUNDS[part["background"]]
         dark = np.round(light * SHADE).astype(np.uint8)
@@ -69,8 +53,8 @@ def render(factors: Mapping[str, Tensor], size: int, *, characters: str = CHARAC
     return torch.from_numpy(out)
 
 
-_INKS = np.array(list(INKS.values()), np.uint8)
-_BACKGROUNDS = np.array(list(BACKGROUNDS.values()), np.uint8)
+_INKS = np.array(list(spec.INKS.values()), np.uint8)
+_BACKGROUNDS = np.array(list(spec.BACKGROUNDS.values()), np.uint8)
 
 
 def _grey(colors: np.ndarray) -> np.ndarray:
@@ -86,7 +70,6 @@ def _mix(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _coverage(f: dict[str, np.ndarray], size: int, characters: str) -> np.ndarray:
     """How much of each pixel is ink, uint8 (n, size, size)."""
     fine = _fine(size)
-    side = size * fine
     face = FACE_OF[f["family"], f["weight"], f["slant"]]
     kind = (f["character"] * len(FACES) + face) * len(SCALES) + f["scale"]
     order = np.argsort(kind, kind="stable")
@@ -97,7 +80,7 @@ def _coverage(f: dict[str, np.ndarray], size: int, characters: str) -> np.ndarra
         places = []
         for axis, name in enumerate("yx"):
             extent = means.shape[axis] - fine - 1  # of the glyph, in fine pixels
-            start = np.round(side * (0.5 + f[name][rows]) - extent / 2).astype(int)
+            start = np.round(size * fine * (0.5 + f[name][rows]) - extent / 2).astype(int)
             # means[v] averages the fine pixels v - fine ... v - 1 of the glyph; both ends are outside of it: 0
             first = np.arange(size) * fine - start[:, None]
             places.append(np.clip(first + fine, 0, extent + fine))
@@ -182,19 +165,15 @@ def _bank(size: int) -> np.ndarray:
 
 # --- reading the pixels ---------------------------------------------------------------------------
 def measured_colors(images: Tensor) -> dict[str, Tensor]:
-    """The ink and the background that images show, read without a network: the nearest of the palettes.
+    """The numbers, int64 (N,), of the ``ink`` and ``background`` that images show, the nearest of the palettes.
 
-    The background is the median of the outermost pixels. The ink is the one that explains best, as mixtures with
-    the background, those pixels that are farthest from the background (3 %, at least 4). Where there is
-    no glyph at all, an ink is still named. Both are right for all of 2,000 true images of 8x8 to 32x32, also
-    when those of 32x32 are blurred (3x3 mean) or noisy (standard deviation 10 of 255); with noise of 25, 98.8 % of
-    the inks are.
+    The background is the median of the outermost pixels. The ink is the one that explains best, as mixtures with the
+    background, those pixels that are farthest from it (3 %, at least 4); where there is no glyph at all, an ink is
+    still named. Both are right for all of 2,000 true images of 8x8 to 32x32, also when those of 32x32 are blurred (3x3
+    mean) or noisy (standard deviation 10 of 255); with noise of 25, 98.8 % of the inks are.
 
     Args:
         images: (N, 3, H, W), uint8 or in [-1, 1].
-
-    Returns:
-        ``ink`` and ``background``: int64 (N,), positions in :data:`INKS` and :data:`BACKGROUNDS`.
 
     Raises:
         ValueError: not colour images.

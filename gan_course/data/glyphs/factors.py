@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -14,42 +15,20 @@ from gan_course.errors import unknown
 CHARACTERS = "ABCDEFGHIJ"
 ALLOWED = string.ascii_letters + string.digits  # Computer Modern keeps other signs under wrong code points
 
-# Files in ./fonts or in matplotlib's data folder, fonts/ttf, as (family, weight, slant): file.
-FONTS = {
-    ("DejaVu Sans", "regular", "upright"): "DejaVuSans",
-    ("DejaVu Sans", "regular", "italic"): "DejaVuSans-Oblique",
-    ("DejaVu Sans", "bold", "upright"): "DejaVuSans-Bold",
-    ("DejaVu Sans", "bold", "italic"): "DejaVuSans-BoldOblique",
-    ("DejaVu Serif", "regular", "upright"): "DejaVuSerif",
-    ("DejaVu Serif", "regular", "italic"): "DejaVuSerif-Italic",
-    ("DejaVu Serif", "bold", "upright"): "DejaVuSerif-Bold",
-    ("DejaVu Serif", "bold", "italic"): "DejaVuSerif-BoldItalic",
-    ("DejaVu Sans Mono", "regular", "upright"): "DejaVuSansMono",
-    ("DejaVu Sans Mono", "regular", "italic"): "DejaVuSansMono-Oblique",
-    ("DejaVu Sans Mono", "bold", "upright"): "DejaVuSansMono-Bold",
-    ("DejaVu Sans Mono", "bold", "italic"): "DejaVuSansMono-BoldOblique",
-    ("STIX General", "regular", "upright"): "STIXGeneral",
-    ("STIX General", "regular", "italic"): "STIXGeneralItalic",
-    ("STIX General", "bold", "upright"): "STIXGeneralBol",
-    ("STIX General", "bold", "italic"): "STIXGeneralBolIta",
-    ("Computer Modern", "regular", "upright"): "cmr10",
-    ("Computer Modern", "regular", "italic"): "cmti10",
-    ("Computer Modern", "bold", "upright"): "cmb10",
-    ("Computer Modern Sans", "regular", "upright"): "cmss10",
-    ("Computer Modern Typewriter", "regular", "upright"): "cmtt10",
+# family -> its style, and its files in ./fonts or in matplotlib's data folder, fonts/ttf: regular and regular italic,
+# bold and bold italic, as far as they exist
+_FAMILIES = {
+    "DejaVu Sans": ("sans", [f"DejaVuSans{face}" for face in ("", "-Oblique", "-Bold", "-BoldOblique")]),
+    "DejaVu Serif": ("serif", [f"DejaVuSerif{face}" for face in ("", "-Italic", "-Bold", "-BoldItalic")]),
+    "DejaVu Sans Mono": ("mono", [f"DejaVuSansMono{face}" for face in ("", "-Oblique", "-Bold", "-BoldOblique")]),
+    "STIX General": ("serif", [f"STIXGeneral{face}" for face in ("", "Italic", "Bol", "BolIta")]),
+    "Computer Modern": ("serif", ["cmr10", "cmti10", "cmb10"]),
+    "Computer Modern Sans": ("sans", ["cmss10"]),
+    "Computer Modern Typewriter": ("mono", ["cmtt10"]),
 }
-STYLES = {
-    "DejaVu Sans": "sans",
-    "DejaVu Serif": "serif",
-    "DejaVu Sans Mono": "mono",
-    "STIX General": "serif",
-    "Computer Modern": "serif",
-    "Computer Modern Sans": "sans",
-    "Computer Modern Typewriter": "mono",
-}
+STYLES = {family: style for family, (style, _) in _FAMILIES.items()}
 STYLE_NAMES = ["serif", "sans", "mono"]
 STYLE_OF_FAMILY = torch.tensor([STYLE_NAMES.index(style) for style in STYLES.values()])
-COMPLETE_FAMILIES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "STIX General")
 
 INKS = {
     "black": (0, 0, 0),
@@ -82,30 +61,33 @@ VALUES: dict[str, list[str]] = {
 RANGES = {"x": (-REACH, REACH), "y": (-REACH, REACH), "texture_x": (0.0, 1.0), "texture_y": (0.0, 1.0)}
 FACTORS = ["character", *VALUES, *RANGES]
 
-FACES = [tuple(VALUES[k].index(v) for k, v in zip(("family", "weight", "slant"), f, strict=True)) for f in FONTS]
+FACE = ("family", "weight", "slant")
+FONTS = {
+    (family, weight, slant): file
+    for family, (_, files) in _FAMILIES.items()
+    for (weight, slant), file in zip(product(VALUES["weight"], VALUES["slant"]), files, strict=False)
+}
+COMPLETE_FAMILIES = tuple(family for family, (_, files) in _FAMILIES.items() if len(files) == 4)
+FACES = [tuple(VALUES[k].index(v) for k, v in zip(FACE, font, strict=True)) for font in FONTS]
 FACE_OF = np.full((len(STYLES), 2, 2), -1)  # (family, weight, slant) -> row of FACES, -1 where there is none
 FACE_OF[tuple(zip(*FACES, strict=True))] = range(len(FACES))
 
 Value = int | float | str | Sequence | Tensor
+Fixed = Mapping[str, Value]  # values of some factors
 
 
 # --- making ---------------------------------------------------------------------------------------
-def draw_factors(
-    n: int, seed: int, characters: str = CHARACTERS, fixed: Mapping[str, Value] | None = None
-) -> dict[str, Tensor]:
-    """The factors of ``n`` items, uniform over all that exist.
+def draw_factors(n: int, seed: int, characters: str = CHARACTERS, fixed: Fixed | None = None) -> dict[str, Tensor]:
+    """The factors of ``n`` items, (n,) each, uniform over all that exist.
 
-    Item i depends on the seed and i only, so fewer items are the first ones of more; and fixing one
-    factor changes no other, except that family, weight and slant are drawn together.
+    Item i depends on the seed and i only, so fewer items are the first ones of more; and fixing one factor changes no
+    other, except that family, weight and slant are drawn together.
 
     Args:
         n: number of items.
         seed: 0 or more.
         characters: letters and digits without repetition.
         fixed: values that are not drawn: for a factor its number or name, or several of them to choose among.
-
-    Returns:
-        dict of tensors (n,), as in :class:`Glyphs`.
 
     Raises:
         ValueError: an argument is out of range, unknown factors or values, or no font face fits.
@@ -114,29 +96,23 @@ def draw_factors(
     check_characters(characters)
     u = dict(zip(["character", "face", *FACTORS[4:]], uniforms(n, len(FACTORS) - 2, seed).T, strict=True))
     allowed = {"character": list(range(len(characters)))} | {k: list(range(len(v))) for k, v in VALUES.items()}
-    given = {}
+    drawn = {name: low + (high - low) * u[name] for name, (low, high) in RANGES.items()}
     for name, value in (fixed or {}).items():
-        check_factor_name(name)
         several = isinstance(value, Sequence) and not isinstance(value, str)
         numbers = [number_of(name, v, characters) for v in (value if several else [value])]
         if name in allowed and numbers:
             allowed[name] = numbers
         elif len(numbers) == 1:
-            given[name] = np.full(n, numbers[0])
+            drawn[name] = np.full(n, numbers[0])
         else:
             raise ValueError(f"fixed: got {value!r} for {name!r}, expected one value")
-    faces = [f for f in FACES if all(v in allowed[k] for k, v in zip(("family", "weight", "slant"), f, strict=True))]
-    if not faces:
-        wanted = {k: [VALUES[k][i] for i in allowed[k]] for k in ("family", "weight", "slant") if k in fixed}
+    allowed["face"] = [face for face in FACES if all(v in allowed[k] for k, v in zip(FACE, face, strict=True))]
+    if not allowed["face"]:
+        wanted = {k: [VALUES[k][i] for i in allowed[k]] for k in FACE if k in fixed}
         raise ValueError(f"fixed: got {wanted}, expected at least one face that exists (glyphs.FONTS)")
-
-    def choose(name: str, among: Sequence) -> np.ndarray:
-        return np.asarray(among)[(u[name] * len(among)).astype(int)]
-
-    discrete = {name: choose(name, allowed[name]) for name in allowed if name in u}
-    discrete |= dict(zip(("family", "weight", "slant"), choose("face", faces).T, strict=True))
-    continuous = {name: low + (high - low) * u[name] for name, (low, high) in RANGES.items()} | given
-    drawn = {**discrete, **continuous}
+    for name in allowed.keys() & u.keys():
+        drawn[name] = np.asarray(allowed[name])[(u[name] * len(allowed[name])).astype(int)]
+    drawn |= zip(FACE, drawn["face"].T, strict=True)
     return {name: torch.as_tensor(drawn[name], dtype=dtype_of(name)) for name in FACTORS}
 
 
@@ -162,13 +138,10 @@ def check_characters(characters: str) -> None:
         raise ValueError(f"characters: got {characters!r}, expected letters and digits (ASCII), each once")
 
 
-def check_factor_name(name: str) -> None:
-    if name not in FACTORS:
-        raise unknown("factor", name, FACTORS)
-
-
 def number_of(name: str, value: Value, characters: str) -> int | float:
     """The number of a value given by its number or its name."""
+    if name not in FACTORS:
+        raise unknown("factor", name, FACTORS)
     if name in RANGES:
         low, high = RANGES[name]
         if isinstance(value, (int, float)) and low <= value <= high:
@@ -185,15 +158,16 @@ def number_of(name: str, value: Value, characters: str) -> int | float:
 
 def check_factors(factors: Mapping[str, Tensor], characters: str) -> dict[str, np.ndarray]:
     for name in factors:
-        check_factor_name(name)
+        if name not in FACTORS:
+            raise unknown("factor", name, FACTORS)
     if missing := [name for name in FACTORS if name not in factors]:
         raise ValueError(f"factors: got none for {', '.join(missing)}, expected all of {', '.join(FACTORS)}")
-    f = {}
+    f, n = {}, len(factors["x"])
     for name in FACTORS:
         value, dtype = factors[name], dtype_of(name)
-        if not isinstance(value, Tensor) or value.shape != (len(factors["x"]),) or value.dtype != dtype:
-            got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"{name}: got {got}, expected a tensor {dtype} ({len(factors['x'])},)")
+        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        if got != f"{dtype} ({n},)":
+            raise ValueError(f"{name}: got {got}, expected a tensor {dtype} ({n},)")
         low, high = RANGES.get(name) or (0, len(characters if name == "character" else VALUES[name]) - 1)
         low, high = (float(torch.tensor(v, dtype=dtype)) for v in (low, high))
         if len(value) == 0 or not (low <= value.min() and value.max() <= high):  # written so that NaN fails too
@@ -202,10 +176,6 @@ def check_factors(factors: Mapping[str, Tensor], characters: str) -> dict[str, n
         f[name] = value.cpu().numpy()
     bad = np.flatnonzero(FACE_OF[f["family"], f["weight"], f["slant"]] < 0)
     if len(bad):
-        i = bad[0]
-        face = " ".join(VALUES[k][f[k][i]] for k in ("family", "weight", "slant"))
-        raise ValueError(
-            f"factors: {len(bad)} of {len(f['x'])} items have no font face (item {i}: {face!r}), expected those of"
-            " glyphs.FONTS; COMPLETE_FAMILIES have all"
-        )
+        face = " ".join(VALUES[k][f[k][bad[0]]] for k in FACE)
+        raise ValueError(f"factors: {len(bad)} of {n} items have no font face ({face!r}); see glyphs.FONTS")
     return f

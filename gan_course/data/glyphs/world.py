@@ -1,7 +1,6 @@
 """A made world whose truth is known: coloured characters of the fonts that matplotlib carries.
 
-Each image shows one character. What it shows is written down in *factors* (:data:`VALUES` lists the
-names of their values, in order):
+Each image shows one character. What it shows is written down in *factors* (:data:`VALUES` names their values):
 
 =============  =========================================================================================
 character      the class: its position in ``characters``
@@ -17,15 +16,13 @@ x, y           centre of the glyph minus centre of the image, as a share of its 
 texture_x, _y  which part of the pattern is seen, in [0, 1]
 =============  =========================================================================================
 
-All factors are independent and uniform, but one thing: Computer Modern has no bold italic, and its sans
-and typewriter families have only one face here. So the *face* (family, weight, slant) is drawn uniformly
-from the 21 that exist (:data:`FACES`), and 9/21 of the items are bold, 9/21 italic. Within
-:data:`COMPLETE_FAMILIES` all three are independent.
+All factors are independent and uniform, but one thing: Computer Modern has no bold italic, and its sans and typewriter
+families have only one face here. So the *face* (family, weight, slant) is drawn uniformly from the 21 that exist
+(:data:`FACES`), and 9/21 of the items are bold, 9/21 italic. Within :data:`COMPLETE_FAMILIES` all are independent.
 
-Promises, kept for every factor: no glyph touches what lies beyond the border; where the ink covers a
-pixel fully, its contrast to every tone of the background is at least :data:`MIN_CONTRAST` (a WCAG 2
-contrast ratio; 4.5 is the AA level for text); an image depends on its factors, the size, and the
-versions of Pillow, FreeType and the fonts, and on nothing else.
+Promises, kept for every factor: no glyph touches what lies beyond the border; where the ink covers a pixel fully, its
+contrast to every tone of the background is at least :data:`MIN_CONTRAST` (a WCAG 2 contrast ratio; 4.5 is the AA level
+for text); an image depends on its factors, the size, and the versions of Pillow, FreeType and the fonts alone.
 
     train = data.load("glyphs", size=32)
     upright = make(1000, seed=0, fixed={"slant": "upright", "family": COMPLETE_FAMILIES})
@@ -37,6 +34,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,17 +42,7 @@ from torch import Tensor
 from gan_course.data.downloads import cache_root, kept
 from gan_course.data.glyphs.captions import sentences, tokens, vocabulary
 from gan_course.data.glyphs.drawing import render
-from gan_course.data.glyphs.factors import (
-    CHARACTERS,
-    FACTORS,
-    RANGES,
-    VALUES,
-    Value,
-    check_factor_name,
-    draw_factors,
-    dtype_of,
-    number_of,
-)  # fmt: skip
+from gan_course.data.glyphs.factors import CHARACTERS, FACTORS, VALUES, Fixed, Value, draw_factors, dtype_of, number_of
 from gan_course.data.sets import DataSet, Domains
 
 SPLIT_SEEDS = {"train": 0, "test": 1}
@@ -62,17 +50,15 @@ SPLIT_SIZES = {"train": 20_000, "test": 2_000}
 
 
 class Glyphs(DataSet):
-    """Images of the made world with the factors that made them.
-
-    Labels are the character's numbers, classes the characters.
+    """Images of the made world with the factors that made them. Labels are the numbers of the characters, the classes.
 
     Args:
         x: uint8 (N, 3, size, size), or (N, 1, size, size) for grey.
-        factors: as :func:`render` takes them; kept on the device of ``x``.
+        factors: as :func:`render` takes them: (N,) each, int64, and float32 for ``x``, ``y``, ``texture_x``,
+            ``texture_y``; kept on the device of ``x``.
         characters: what the numbers of the factor ``character`` mean.
 
     Attributes:
-        factors: dict of the factors (N,): int64, and float32 for ``x``, ``y``, ``texture_x``, ``texture_y``.
         values: for each discrete factor the names of its values, so that ``values[f][factors[f][i]]`` can be read.
     """
 
@@ -97,70 +83,54 @@ class Glyphs(DataSet):
         """
         new = {name: f.cpu() for name, f in self.factors.items()}
         for name, value in factors.items():
-            check_factor_name(name)
             if not isinstance(value, Tensor):
                 value = torch.tensor(number_of(name, value, self.characters))
-            if value.dim() and value.shape != (len(self),) or value.is_floating_point() != (name in RANGES):
-                got, wanted = f"{value.dtype} {tuple(value.shape)}", dtype_of(name)
+            wanted = dtype_of(name)
+            if value.dim() and value.shape != (len(self),) or value.is_floating_point() != wanted.is_floating_point:
+                got = f"{value.dtype} {tuple(value.shape)}"
                 raise ValueError(f"{name}: got {got}, expected {wanted} ({len(self)},) or a value for all")
-            new[name] = value.cpu().to(dtype_of(name)).expand(len(self)).clone()
+            new[name] = value.cpu().to(wanted).expand(len(self)).clone()
         x = render(new, self.shape[-1], characters=self.characters, channels=self.shape[0])
         return Glyphs(x.to(self.x.device), new, characters=self.characters)
 
     def captions(self, seed: int | None = 0) -> list[str]:
         """A sentence for each item, e.g. ``"a bold red A in a serif font on a striped yellow background"``.
 
-        Character, ink and background are always named; what else is said is true. For each item, ``seed`` draws
-        which of scale, weight, slant, style and texture are said (each with probability 1/2) and whether the
-        background comes first; None says everything, the background last.
+        Character, ink and background are always named. For each item, ``seed`` draws which of scale, weight, slant,
+        style and texture are said (each with probability 1/2) and whether the background comes first; None says
+        everything, the background last.
         """
         return sentences(self.factors, self.characters, seed)
 
     def captioned(self, seed: int | None = 0) -> DataSet:
         """The same images labelled with the words of their captions, (N, CAPTION_LENGTH); classes: the vocabulary."""
         words = vocabulary(self.characters)
-        labels = tokens(self.captions(seed), words)
-        return DataSet(self.x, labels, name="glyphs with captions", classes=words)
+        return DataSet(self.x, tokens(self.captions(seed), words), name="glyphs with captions", classes=words)
 
 
 def make(
-    n: int,
-    seed: int,
-    size: int = 32,
-    *,
-    characters: str = CHARACTERS,
-    fixed: Mapping[str, Value] | None = None,
-    channels: int = 3,
+    n: int, seed: int, size: int = 32, *, characters: str = CHARACTERS, fixed: Fixed | None = None, channels: int = 3
 ) -> Glyphs:
-    """``n`` images drawn with ``seed``. Arguments and errors as for :func:`draw_factors` and :func:`render`."""
+    """``n`` images drawn with ``seed``; arguments and errors as for :func:`draw_factors` and :func:`render`."""
     factors = draw_factors(n, seed, characters, fixed)
     return Glyphs(render(factors, size, characters=characters, channels=channels), factors, characters=characters)
 
 
 def domains(
-    n: int,
-    seed: int,
-    size: int = 32,
-    *,
-    a: Mapping[str, Value],
-    b: Mapping[str, Value],
-    paired: bool,
-    fixed: Mapping[str, Value] | None = None,
-    **options: str | int,
+    n: int, seed: int, size: int = 32, *, a: Fixed, b: Fixed, paired: bool, fixed: Fixed | None = None, **options: Any
 ) -> Domains:
     """Two domains that differ in some factors, e.g. ``a={"slant": "upright"}, b={"slant": "italic"}``.
 
-    Both sides of the result are :class:`Glyphs`. Paired, item i of one is item i of the other with those factors
-    changed. Unpaired, the items of the second are others, and ``domains.a.changed(**b)`` is the truth that a
-    translator never sees.
+    Both sides are :class:`Glyphs`. Paired, item i of one is item i of the other with those factors changed. Unpaired,
+    the items of the second are others, and ``domains.a.changed(**b)`` is the truth that a translator never sees.
 
     Args:
         a, b: what makes the domains, one value for each factor.
         fixed: what both share; for weights and slants choose ``{"family": COMPLETE_FAMILIES}``.
-        options: ``characters`` and ``channels``, as for :func:`make`.
+        options: ``characters`` and ``channels``; all else, and the errors, as for :func:`make`.
 
     Raises:
-        ValueError: as for :func:`make`; or ``a`` and ``b`` name different factors.
+        ValueError: ``a`` and ``b`` name different factors.
     """
     if set(a) != set(b):
         raise ValueError(f"b: got {sorted(b)}, expected the factors of a, {sorted(a)}")
@@ -172,18 +142,15 @@ def domains(
 
 # --- loading --------------------------------------------------------------------------------------
 def load(size: int, split: str, channels: int, limit: int | None) -> Glyphs:
-    """What ``data.load("glyphs", ...)`` gives: 20,000 items for training or 2,000 for testing.
+    """What ``data.load("glyphs", ...)`` gives.
 
-    The colour images of a whole split are kept in the cache folder, in one file for each split and size
-    (61 MB for training at 32x32). It is made anew when the versions or this package change, or when it
-    is damaged; where it cannot be written, nothing is kept. With a ``limit``, only those items are made.
+    The colour images of a whole split are kept in the cache, in one file for each split and size (61 MB for training at
+    32x32), and made anew when the versions or this package change. With a ``limit``, only those items are made.
     """
-    n = SPLIT_SIZES[split]
-    if limit is not None and limit < n:
-        return make(limit, SPLIT_SEEDS[split], size, channels=channels)
+    n = min(SPLIT_SIZES[split], limit or SPLIT_SIZES[split])
+    if n < SPLIT_SIZES[split] or channels == 1:
+        return make(n, SPLIT_SEEDS[split], size, channels=channels)
     factors = draw_factors(n, SPLIT_SEEDS[split])
-    if channels == 1:
-        return Glyphs(render(factors, size, channels=1), factors)
     file = cache_root() / "glyphs" / f"{split}-{size}.bin"
     return Glyphs(kept(file, _key(factors), (n, 3, size, size), lambda: render(factors, size)), factors)
 

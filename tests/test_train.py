@@ -97,6 +97,21 @@ def test_snapshots_of_a_process_that_did_not_save_are_made_again(tmp_path):
     assert history.snapshots[6].any() and history["probe_step"] == [6]
 
 
+def test_what_a_run_left_that_never_saved_is_not_taken_for_the_next(tmp_path):
+    class Failing(GAN):
+        def step(self, real, labels=None):
+            raise RuntimeError("out of memory")
+
+    settings = {"snapshot_every": 2, "probe": lambda m: {"one": 1.0}, "progress": False}
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(Failing((1, 4, 4), latent_dim=3, width=8), images(), 4, out=tmp_path, **settings)
+    history, alone = fit(model(), images(), 4, out=tmp_path, **settings), fit(model(), images(), 4, **settings)
+    assert history["probe_step"] == [0, 2, 4] and torch.equal(history.snapshots[0], alone.snapshots[0])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(Failing((1, 4, 4), latent_dim=3, width=8), images(), 4, out=tmp_path / "other", **settings)
+    assert not fit(model(), images(), 4, out=tmp_path / "other", progress=False).snapshots
+
+
 def test_checkpoints_that_hold_their_snapshots_still_load(tmp_path):
     whole = fit(model(), images(), 4, out=tmp_path, snapshot_every=2, progress=False)
     state = checkpoint.load(tmp_path / CHECKPOINT)

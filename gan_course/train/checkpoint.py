@@ -26,12 +26,11 @@ def capture(model: nn.Module) -> dict[str, Any]:
     A module's ``state_dict`` leaves its optimizers out, and with them Adam's moments: a run resumed without them
     goes another way.
     """
-    device = next(model.parameters()).device
     return {
         **identity(model),
         "model": model.state_dict(),
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers(model)},
-        "rng": random_state(device),
+        "rng": random_state(next(model.parameters()).device),
     }
 
 
@@ -44,8 +43,7 @@ def restore(model: nn.Module, state: dict[str, Any]) -> None:
     """Put what :func:`capture` returned back into ``model``, its optimizers and the random state.
 
     Raises:
-        CheckpointError: if the state belongs to a model of another family or with other settings, or its weights are
-            not those of this model.
+        CheckpointError: the model's family, settings or weights are others than those of the state.
     """
     family, settings = identity(model).values()
     if state["family"] != family:
@@ -120,11 +118,9 @@ def _keep_name(folder: Path) -> None:
     """Have the folder itself written, so that a renamed file keeps its new name if the power fails."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
         opened = os.open(folder, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # some file systems cannot; the file itself is whole and has its name
-                os.fsync(opened)
-        finally:
-            os.close(opened)
+        with suppress(OSError):  # some file systems cannot; the file itself is whole and has its name
+            os.fsync(opened)
+        os.close(opened)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -143,9 +139,8 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> dict[str, Any]
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # damage shows in many ways: from the archive, the pickle in it, or the tensors
         reason = f"{type(error).__name__} {error}".splitlines()[0][:120]
-        raise CheckpointError(
-            f"{path} is damaged or not a checkpoint ({reason}); move it away to start again, it is not overwritten"
-        ) from error
+        what = f"{path} is damaged or not a checkpoint ({reason})"
+        raise CheckpointError(f"{what}; move it away to start again, it is not overwritten") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of gan_course (format {FORMAT})")
     return state

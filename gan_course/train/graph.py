@@ -48,18 +48,11 @@ def without_trace(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def recorded(model: nn.Module, step: Step, real: Tensor, labels: Tensor | None) -> Iterator[Step]:
-    """Record ``step`` of ``model`` as a CUDA graph.
+    """Record ``step`` of ``model``, on a CUDA device, as a CUDA graph; yield a function that does the same, faster.
 
-    Learning rates live in tensors while the graph does, so that a schedule can change them; then they are again the
-    numbers that they were.
-
-    Args:
-        model: the model that ``step`` trains, on a CUDA device.
-        step: what to record, from ``real`` and ``labels`` to detached scalars.
-        real, labels: a batch of the shapes that all others will have; nothing is learned from it.
-
-    Yields:
-        A function that does the same as ``step``, faster.
+    ``real`` and ``labels`` are a batch of the shapes that all others will have; nothing is learned from it. Learning
+    rates live in tensors while the graph does, so that a schedule can change them; then they are again the numbers that
+    they were.
     """
     real, labels = real.clone(), None if labels is None else labels.clone()  # where each batch is put
     device, optimizers = real.device, [optimizer for _, optimizer in checkpoint.optimizers(model)]

@@ -6,8 +6,8 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -16,23 +16,20 @@ from tqdm.auto import tqdm
 from gan_course import parallel
 from gan_course.train import checkpoint
 
+Pending = list[dict[str, Tensor]]  # what the steps of an interval that is not over returned
+
 
 @dataclass
 class History:
-    """What a run leaves behind.
+    """What a run leaves behind."""
 
-    Attributes:
-        rows: one dict per log interval: ``step`` (the last one of the interval), the means of what ``step()``
-            returned over the interval, and ``seconds`` since the start of the run.
-        probes: one dict per probe: ``step`` and what the probe returned.
-        snapshots: step -> samples from the same latents, uint8 ``(n, C, H, W)`` for images.
-        seconds: time spent training, in all sessions of the run together.
-    """
-
+    #: one dict per log interval: ``step`` (its last one), the means of what ``step()`` returned over it, and
+    #: ``seconds`` since the start of the run
     rows: list[dict[str, float]] = field(default_factory=list)
-    probes: list[dict[str, float]] = field(default_factory=list)
+    probes: list[dict[str, float]] = field(default_factory=list)  #: one per probe: ``step`` and what it returned
+    #: step -> samples from the same latents, uint8 ``(n, C, H, W)`` for images
     snapshots: dict[int, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float = 0.0  #: time spent training, in all sessions of the run together
 
     def __getitem__(self, name: str) -> list[float]:
         """Return a column, of the rows or of the probes; their steps are ``["step"]`` and ``["probe_step"]``."""
@@ -41,30 +38,26 @@ class History:
         for rows in (self.rows, self.probes):
             if rows and name in rows[0]:
                 return [row[name] for row in rows]
-        raise KeyError(f"no column {name!r}; there are {sorted({*self._names()})}")
-
-    def _names(self) -> list[str]:
-        return [name for rows in (self.rows, self.probes) if rows for name in rows[0]]
+        names = {name for rows in (self.rows, self.probes) for name in (rows[0] if rows else ())}
+        raise KeyError(f"no column {name!r}; there are {sorted(names)}")
 
 
-def row(
-    model: nn.Module, step: int, pending: list[dict[str, Tensor]], seconds: float, last_saved: int | None
-) -> dict[str, float]:
+def row(model: nn.Module, step: int, pending: Pending, seconds: float, last_saved: int | None) -> dict[str, float]:
     """Average the logged scalars of the interval: the only place where the loop waits for the device."""
     names, logged = list(pending[0]), parallel.average(_joined(pending))
     means = torch.stack([values.mean() for values in logged]).tolist()
     if not all(map(math.isfinite, means)):
-        _stop_not_finite(model, step, names, logged, last_saved)
+        raise _not_finite(model, step, last_saved, names, logged)
     return {"step": step, **dict(zip(names, means, strict=True)), "seconds": round(seconds, 3)}
 
 
-def check_finite(model: nn.Module, step: int, pending: list[dict[str, Tensor]], last_saved: int | None) -> None:
+def check_finite(model: nn.Module, step: int, pending: Pending, last_saved: int | None) -> None:
     """Raise FloatingPointError if a scalar of an interval that is not over is not finite."""
     if pending and not (logged := _joined(pending)).isfinite().all():
-        _stop_not_finite(model, step, list(pending[0]), logged, last_saved)
+        raise _not_finite(model, step, last_saved, list(pending[0]), logged)
 
 
-def _joined(pending: list[dict[str, Tensor]]) -> Tensor:
+def _joined(pending: Pending) -> Tensor:
     """The logged scalars of an interval, ``(names, steps)``."""
     return torch.stack([torch.stack([row[name].float() for row in pending]) for name in pending[0]])
 
@@ -72,13 +65,13 @@ def _joined(pending: list[dict[str, Tensor]]) -> Tensor:
 def check_weights(model: nn.Module, step: int, last_saved: int | None) -> None:
     """Raise FloatingPointError if a weight is not finite."""
     if checkpoint.not_finite(model.state_dict()):
-        _stop_not_finite(model, step, [], None, last_saved)
+        raise _not_finite(model, step, last_saved)
 
 
-def _stop_not_finite(
-    model: nn.Module, step: int, names: list[str], logged: Tensor | None, last_saved: int | None
-) -> NoReturn:
-    """Say what is not finite first, in ``logged`` (names, steps) if given, and in the model."""
+def _not_finite(
+    model: nn.Module, step: int, last_saved: int | None, names: Sequence[str] = (), logged: Tensor | None = None
+) -> FloatingPointError:
+    """Return the error that says what is not finite first, in ``logged`` (names, steps) if given, and in the model."""
     found = []
     if logged is not None:
         finite = logged.isfinite().cpu()
@@ -87,17 +80,15 @@ def _stop_not_finite(
         found.append(f"{names[worst]} is {logged[worst, at].item()} at step {step - logged.shape[1] + 1 + at}")
     state = {"model": model.state_dict()} | {name: o.state_dict() for name, o in checkpoint.optimizers(model)}
     broken = checkpoint.not_finite(state)
-    if broken:
-        others = f" (and {len(broken) - 1} other tensors)" if len(broken) > 1 else ""
-        found.append(f"after step {step}, {broken[0].removeprefix('state.')}{others} is not finite")
-    else:
-        found.append(f"after step {step}, all weights are finite")
+    others = f" (and {len(broken) - 1} other tensors)" if len(broken) > 1 else ""
+    what = f"{broken[0].removeprefix('state.')}{others} is not finite" if broken else "all weights are finite"
+    found.append(f"after step {step}, {what}")
     if last_saved is not None:
         found.append(f"the checkpoint of step {last_saved} stays" if last_saved else "no checkpoint was made yet")
-    raise FloatingPointError("; ".join(found))
+    return FloatingPointError("; ".join(found))
 
 
-def averaged(pending: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+def averaged(pending: Pending) -> Pending:
     """Return the logged scalars of an interval that is not over, as means over the processes: one of them saves."""
     if not pending or parallel.world_size() == 1:
         return pending

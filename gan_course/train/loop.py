@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,32 +18,18 @@ from gan_course.train import checkpoint, log, runs, schedule, signals, speed
 from gan_course.train import graph as graphs
 from gan_course.train.log import History
 
-Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
 Probe = Callable[[nn.Module], dict[str, float]]
 
 
 def fit(
-    model: nn.Module,
-    data: DataSet | Domains,
-    steps: int,
-    *,
-    batch: int = 64,
-    seed: int = 0,
-    warmup: int = 0,
-    decay_from: int | None = None,
-    decay: str = "linear",
-    precision: str = "auto",
-    channels_last: bool | str = "auto",
-    graph: bool = False,
-    out: Path | str | None = None,
-    resume: bool = True,
-    log_every: int = 50,
-    snapshot_every: int | None = None,
-    snapshot_size: int = 64,
-    probe: Probe | None = None,
-    checkpoint_seconds: float = 30.0,
-    progress: bool = True,
-) -> History:
+    model: nn.Module, data: DataSet | Domains, steps: int, *,
+    batch: int = 64, seed: int = 0,
+    warmup: int = 0, decay_from: int | None = None, decay: str = "linear",
+    precision: str = "auto", channels_last: bool | str = "auto", graph: bool = False,
+    out: Path | str | None = None, resume: bool = True,
+    log_every: int = 50, snapshot_every: int | None = None, snapshot_size: int = 64, probe: Probe | None = None,
+    checkpoint_seconds: float = 30.0, progress: bool = True,
+) -> History:  # fmt: skip
     """Train ``model`` for ``steps`` steps and return the :class:`History`.
 
     A run is a function of the model's initial weights, the data and ``seed``: the order of the data is drawn from
@@ -128,17 +115,15 @@ def fit(
         if tells:
             print(_opening(run, data, device, fast), flush=True)
 
-        def batches(step: int) -> tuple[Tensor, Tensor | None]:
-            return _batches(data, seed, step, model.n_critic, batch, fast.channels_last)
-
-        def snapshot() -> None:
-            _snapshot(run, data, snapshot_size, seed, probe)
-
+        batches = partial(_batches, data, seed, model.n_critic, batch, fast.channels_last)
+        snapshot = partial(_snapshot, run, data, snapshot_size, seed, probe)
         model.train()
         if start == 0 and snapshot_every is not None:
             snapshot()
-        advance = _in_bf16(model.step, device) if fast.bf16 else model.step
-        stack.enter_context(rates)
+        advance = model.step
+        if fast.bf16:  # a step updates weights between its passes: a cache of rounded ones would keep the first pass's
+            advance = torch.autocast(device.type, torch.bfloat16, cache_enabled=False)(advance)
+        stack.callback(rates.reset)
         if graph and start < steps:
             advance = stack.enter_context(graphs.recorded(model, advance, *batches(start)))
         requests = stack.enter_context(signals.requests(terminable=folder is not None))
@@ -171,9 +156,8 @@ def fit(
 
 def _check_data(model: nn.Module, data: DataSet | Domains) -> None:
     if tuple(data.shape) != tuple(model.shape):
-        raise ValueError(
-            f"data {data.name!r} has samples of shape {tuple(data.shape)}, the model wants {tuple(model.shape)}"
-        )
+        shapes = f"{tuple(data.shape)}, the model wants {tuple(model.shape)}"
+        raise ValueError(f"data {data.name!r} has samples of shape {shapes}")
     if getattr(model, "paired", False) and not data.paired:
         raise ValueError(f"data {data.name!r} must be paired for a model of family {model.family!r}, got unpaired")
     labels = getattr(data, "labels", None)
@@ -182,9 +166,9 @@ def _check_data(model: nn.Module, data: DataSet | Domains) -> None:
 
 
 def _batches(
-    data: DataSet | Domains, seed: int, step: int, n_critic: int, batch: int, channels_last: bool
+    data: DataSet | Domains, seed: int, n_critic: int, batch: int, channels_last: bool, step: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Return what ``model.step`` takes: ``(n_critic, B, ...)`` samples and ``(n_critic, B, ...)`` labels or None.
+    """Return what ``model.step`` takes after ``step`` steps: samples and labels (or None), ``(n_critic, B, ...)`` each.
 
     In several processes, B is this one's share of each batch.
     """
@@ -201,21 +185,10 @@ def _batches(
     return x.unflatten(0, (n_critic, share)), None if labels is None else labels.unflatten(0, (n_critic, share))
 
 
-def _in_bf16(step: Step, device: torch.device) -> Step:
-    """Return ``step`` under autocast."""
-
-    def advance(real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        # A step updates weights between its passes: a cache of rounded ones would keep those of the first pass.
-        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
-            return step(real, labels)
-
-    return advance
-
-
 def _snapshot(run: runs.Run, data: DataSet | Domains, n: int, seed: int, probe: Probe | None) -> None:
     """Keep samples, always from the same latents (of a translator, translations of the same images), and probe."""
     model, history = run.model, run.history
-    if parallel.rank() > 0 or run.step in history.snapshots:
+    if parallel.rank() > 0:
         return
     if hasattr(model, "translate"):
         samples = model.translate(data.a.images(min(n, len(data.a))))

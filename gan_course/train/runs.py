@@ -40,13 +40,14 @@ class Run:
         self.model, self.settings, self.folder = model, settings, folder
         self.writes = folder is not None and parallel.rank() == 0
         self.step = self.saved_at = 0
-        self.pending: list[dict[str, Tensor]] = []  # what the steps since the last row returned
+        self.pending: log.Pending = []
         self.history = History(snapshots=Snapshots(folder / SNAPSHOTS) if self.writes else {})
         if state is not None:
             self._resume(state)
-        if self.writes:
-            self.history.snapshots.cut(self.step)
-            rewrite_log(folder, self.history.rows)
+        if self.writes:  # what a process left that ended before it saved
+            self.history.snapshots.cut(-1 if state is None else self.step)
+            with written_beside(folder / LOG) as beside:
+                beside.write_text("".join(json.dumps(row) + "\n" for row in self.history.rows))
         self.before, self.began = self.history.seconds, time.perf_counter()
         self.saved_when = self.began
 
@@ -60,9 +61,8 @@ class Run:
             # The same data may go by another name, or lie at another place.
             old |= {name: self.settings[name] for name in ("data", "classes")}
         if differing := checkpoint.differences(old | state["settings"], self.settings | settings):
-            raise CheckpointError(
-                f"{path} is a run with other settings: {differing}; keep them, or choose another folder"
-            )
+            mended = "keep them, or choose another folder"
+            raise CheckpointError(f"{path} is a run with other settings: {differing}; {mended}")
         checkpoint.restore(self.model, state)
         self.step = self.saved_at = state["step"]
         self.pending = state["pending"]
@@ -79,7 +79,8 @@ class Run:
         self.history.rows.append(log.row(self.model, self.step, self.pending, self.seconds(), self.last_saved()))
         self.pending.clear()
         if self.writes:
-            append_log(self.folder, self.history.rows[-1])
+            with _named(self.folder / LOG), open(self.folder / LOG, "a") as file:
+                file.write(json.dumps(self.history.rows[-1]) + "\n")
 
     def last_saved(self) -> int | None:
         """Return the step of the checkpoint, 0 if there is none yet, None if there will be none."""
@@ -112,8 +113,8 @@ def read(folder: Path, device: torch.device, resume: bool = True) -> dict[str, A
     if not resume:
         raise CheckpointError(f"{path} is there already; resume it, or choose another folder")
     state = checkpoint.load(path, device)
-    of_a_model, of_a_run = ("family", "settings", "model", "optimizers", "rng"), ("run", "step", "seconds", "rows")
-    if missing := [key for key in (*of_a_model, *of_a_run, "pending", "probes") if key not in state]:
+    wanted = "family settings model optimizers rng run step seconds rows pending probes".split()
+    if missing := [key for key in wanted if key not in state]:
         raise CheckpointError(f"{path} is not the checkpoint of a run: it lacks {', '.join(missing)}")
     return state
 
@@ -121,8 +122,7 @@ def read(folder: Path, device: torch.device, resume: bool = True) -> dict[str, A
 class Snapshots(MutableMapping[int, Tensor]):
     """Samples by the step that they were made at, in files: however many there are, they fill no memory.
 
-    Args:
-        folder: where they lie, as ``0000500.npz``, and images for the eye as ``0000500.png``.
+    They lie in ``folder`` as ``0000500.npz``, and images for the eye as ``0000500.png``.
     """
 
     def __init__(self, folder: Path):
@@ -134,7 +134,8 @@ class Snapshots(MutableMapping[int, Tensor]):
     def __getitem__(self, step: int) -> Tensor:
         if step not in list(self):
             raise KeyError(step)
-        return torch.from_numpy(np.load(self._file(step))["samples"])
+        with np.load(self._file(step)) as file:
+            return torch.from_numpy(file["samples"])
 
     def __setitem__(self, step: int, samples: Tensor) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ class Snapshots(MutableMapping[int, Tensor]):
         return len(list(iter(self)))
 
     def cut(self, step: int) -> None:
-        """Remove what was made after ``step``, by a process that ended before it saved."""
+        """Remove what was made after ``step``."""
         for later in [made for made in self if made > step]:
             del self[later]
 
@@ -171,29 +172,13 @@ def locked(folder: Path) -> Iterator[None]:
         CheckpointError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout as error:
-        raise CheckpointError(f"another process is training in {folder}; wait for it, or choose another folder") from (
-            error
-        )
-    try:
+        busy = f"another process is training in {folder}; wait for it, or choose another folder"
+        raise CheckpointError(busy) from error
+    with held:
         yield
-    finally:
-        lock.release()
-
-
-def rewrite_log(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Make the log hold ``rows`` and no more: those up to the checkpoint that a run goes on from."""
-    with written_beside(folder / LOG) as beside:
-        beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def append_log(folder: Path, row: dict[str, float]) -> None:
-    """Add a row to the log, as one line of JSON."""
-    with _named(folder / LOG), open(folder / LOG, "a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 @contextmanager

@@ -15,10 +15,7 @@ DECAYS = ("linear", "cosine")
 
 
 def rate_factor(step: int, steps: int, warmup: int = 0, decay_from: int | None = None, decay: str = "linear") -> float:
-    """Return what the learning rates are multiplied by at ``step`` (from 1 to ``steps``).
-
-    See :func:`gan_course.train.loop.fit` for the other arguments.
-    """
+    """Return the factor of all learning rates at ``step``, 1 to ``steps``; see :func:`gan_course.train.loop.fit`."""
     factor = min(step / warmup, 1.0) if warmup else 1.0
     if decay_from is None or step <= decay_from:
         return factor
@@ -27,11 +24,7 @@ def rate_factor(step: int, steps: int, warmup: int = 0, decay_from: int | None =
 
 
 class Schedule:
-    """The learning rates of all optimizers of ``model``. On leaving it, they are the full ones again: for the next run.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
+    """The learning rates of all optimizers of ``model``; arguments as of :func:`gan_course.train.loop.fit`."""
 
     def __init__(self, model: nn.Module, steps: int, warmup: int, decay_from: int | None, decay: str):
         checks.at_least("warmup", warmup, 0)
@@ -64,9 +57,7 @@ class Schedule:
                 else:
                     group["lr"] = rate
 
-    def __enter__(self) -> Schedule:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def reset(self) -> None:
+        """Give them the full ones again, for the next run."""
         if self.changes:
             self._scale(1.0)

@@ -7,27 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 from gan_course import parallel
 
 
-class Signals:
-    """What a run was asked by signals: nothing (0), or to stop (the number of the signal)."""
-
-    asked = 0
-
-
 @contextmanager
-def requests(terminable: bool) -> Iterator[Signals]:
-    """Turn Ctrl-C (SIGINT) and SIGTERM into requests that the loop meets between two steps, where the state is whole.
+def requests(terminable: bool) -> Iterator[SimpleNamespace]:
+    """Turn Ctrl-C (SIGINT) and, if ``terminable``, SIGTERM into requests that the loop meets between two steps.
 
     A second Ctrl-C stops at once; a second SIGTERM changes nothing, since schedulers like to repeat it.
-
-    Args:
-        terminable: whether SIGTERM is a request too; if not, it ends the process as ever.
     """
-    found = Signals()
+    found = SimpleNamespace(asked=0)  # the number of the signal that came
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield found
         return

@@ -20,15 +20,10 @@ PRECISIONS = ("auto", "float32", "bf16")
 
 @dataclass(frozen=True)
 class Choice:
-    """How a step is computed.
+    """How a step is computed."""
 
-    Attributes:
-        bf16: matrix products and convolutions in bfloat16, by autocast; weights, optimizers and penalties stay float32.
-        channels_last: images and weights of convolutions lie in memory with the channels last.
-    """
-
-    bf16: bool
-    channels_last: bool
+    bf16: bool  #: matrix products and convolutions in bfloat16, by autocast; weights, optimizers, penalties in float32
+    channels_last: bool  #: images and weights of convolutions lie in memory with the channels last
 
     def settings(self) -> dict[str, Any]:
         """Return what is not as it was before there was a choice, to be written down with the run."""
@@ -39,12 +34,9 @@ class Choice:
 
 
 def choose(
-    model: nn.Module,
-    device: torch.device,
-    precision: str = "auto",
-    channels_last: bool | str = "auto",
-    before: Mapping[str, Any] | None = None,
-) -> Choice:
+    model: nn.Module, device: torch.device,
+    precision: str = "auto", channels_last: bool | str = "auto", before: Mapping[str, Any] | None = None,
+) -> Choice:  # fmt: skip
     """Return how the steps of ``model`` are computed on ``device``.
 
     Args:

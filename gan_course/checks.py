@@ -15,13 +15,7 @@ from torch import Tensor
 
 
 class Rule:
-    """What a number has to be.
-
-    Args:
-        wanted: what follows "must" in the error.
-        holds: whether a number is so.
-        whole: whether it must be a whole number.
-    """
+    """What a number has to be: ``wanted`` follows "must" in the error, ``holds`` tells whether a number is so."""
 
     def __init__(self, wanted: str, holds: Callable[[Any], bool], whole: bool = False):
         self.wanted, self.holds, self.whole = wanted, holds, whole
@@ -53,16 +47,18 @@ def check_shape(shape: tuple[int, ...], dimensions: Iterable[int] = (3,)) -> tup
     return sizes
 
 
-def at_least(name: str, value: Any, least: int) -> None:
-    """Raise ValueError, naming the argument, unless ``value`` is a whole number of at least ``least``."""
-    Rule(f"be at least {least}", lambda value: value >= least, whole=True)(name, value)
+def at_least(name: str, value: Any, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``, or raise ValueError, naming the argument."""
+    return Rule(f"be at least {least}", lambda value: value >= least, whole=True)(name, value)
 
+
+positive = Rule("be positive", lambda value: 0 < value < math.inf)
 
 #: What the arguments of models are; :func:`recorded` holds them to it.
 Count = Annotated[int, Rule("be positive", lambda value: value > 0, whole=True)]
 Whole = Annotated[int, between(0, math.inf, whole=True)]
 Levels = Annotated[int, between(2, math.inf, whole=True)]
-Positive = Annotated[float, Rule("be positive", lambda value: 0 < value < math.inf)]
+Positive = Annotated[float, positive]
 Weight = Annotated[float, between(0, math.inf)]
 Share = Annotated[float, between(0, 1)]
 ImageShape = Annotated[tuple[int, ...], lambda name, shape: check_shape(shape)]
@@ -146,9 +142,3 @@ def check_latents(z: Tensor, latent_dim: int) -> None:
     """Raise ValueError unless ``z`` is ``(n, latent_dim)``."""
     if z.ndim != 2 or z.shape[1] != latent_dim:
         raise ValueError(f"z must have shape (n, {latent_dim}), got {tuple(z.shape)}")
-
-
-def check_count(n: int) -> None:
-    """Raise ValueError unless a number of samples is at least 1."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")

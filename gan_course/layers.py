@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 from torch.nn.utils import parametrize
 
-from gan_course import parallel
+from gan_course import checks, parallel
 
 
 class SpectralNorm(nn.Module):
@@ -41,9 +41,8 @@ class SpectralNorm(nn.Module):
             raise ValueError(f"weight must have at least 2 dimensions, got shape {tuple(weight.shape)}")
         self.dim = dim
         rows, columns = self._matrix(weight).shape
-        made_like = {"dtype": weight.dtype, "device": weight.device}
-        self.register_buffer("u", normalize(torch.randn(rows, **made_like), dim=0))
-        self.register_buffer("v", torch.empty(columns, **made_like))
+        self.register_buffer("u", normalize(torch.randn(rows, dtype=weight.dtype, device=weight.device), dim=0))
+        self.register_buffer("v", weight.new_empty(columns))
         self.advance(weight, iterations)
 
     def _matrix(self, weight: Tensor) -> Tensor:
@@ -83,19 +82,15 @@ class GroupSort(nn.Module):
 
     The optimal Wasserstein critic has slope 1 almost everywhere. A network of 1-Lipschitz layers keeps that slope only
     if no layer loses any of it; ReLU does, so that with ReLU only linear functions reach it (Anil et al., 2019, theorem
-    1). Sorting permutes its inputs, and loses nothing.
-
-    Args:
-        group: features per group; it must divide the number of features ``(B, features, ...)``.
+    1). Sorting permutes its inputs, and loses nothing. ``group`` must divide the number of features.
     """
 
     def __init__(self, group: int = 2):
         super().__init__()
-        if group < 2:
-            raise ValueError(f"group must be at least 2, got {group}")
-        self.group = group
+        self.group = checks.at_least("group", group, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, features, ...)`` to the same shape."""
         if x.shape[1] % self.group:
             raise ValueError(f"x must have a multiple of group ({self.group}) features, got {x.shape[1]}")
         return x.unflatten(1, (-1, self.group)).sort(2).values.flatten(1, 2)
@@ -110,18 +105,14 @@ class MinibatchStd(nn.Module):
     discrimination of Salimans et al. (2016), section 3.2. (In the authors' code the samples of a group are not
     consecutive, but B / group apart.)
 
-    Samples of one group are judged together. So real and generated samples must not share a group: where they pass in
-    one batch, first all real ones and then all generated ones, ``group`` must divide the number of each.
-
-    Args:
-        group: samples per group, at least 2; it must divide the batch.
+    Samples of one group are judged together. So ``group``, at least 2, must divide the batch, and real and generated
+    samples must not share a group: where they pass in one batch, first all real ones and then all generated ones, it
+    must divide the number of each.
     """
 
     def __init__(self, group: int = 4):
         super().__init__()
-        if group < 2:
-            raise ValueError(f"group must be at least 2, got {group}")
-        self.group = group
+        self.group = checks.at_least("group", group, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, ...)`` to ``(B, C + 1, ...)``."""
@@ -134,14 +125,9 @@ class MinibatchStd(nn.Module):
 
 
 def augment(
-    x: Tensor,
-    *,
-    brightness: float = 0.5,
-    saturation: float = 1.0,
-    contrast: float = 0.5,
-    shift: float = 0.125,
-    cutout: float = 0.25,
-) -> Tensor:
+    x: Tensor, *,
+    brightness: float = 0.5, saturation: float = 1.0, contrast: float = 0.5, shift: float = 0.125, cutout: float = 0.25,
+) -> Tensor:  # fmt: skip
     r"""Change each image at random in a way that gradients pass: what the discriminator is to see in place of ``x``.
 
     Used on real **and** generated images, and in the generator's step too. Then the generator learns to match the
@@ -151,7 +137,7 @@ def augment(
     cutout"), and their strengths but for the cutout's, .5 there. What is uncovered or cut is 0 there, here black.
 
     Args:
-        x: images ``(B, C, H, W)``, -1 is black.
+        x: images ``(B, C, H, W)``, -1 is black; the result is of the same shape.
         brightness: an offset from [-brightness, brightness] is added to an image; the result may leave [-1, 1].
         saturation: each pixel's differences from its mean over channels are multiplied by a number from
             [1 - saturation, 1 + saturation]; no change to grey images.
@@ -159,9 +145,6 @@ def augment(
         shift: images move by up to this share of their sides, in whole pixels (halves rounded up).
         cutout: a square of this share of the sides becomes black; 0 for none. Its centre is anywhere in the image, so
             near the border a part of the square is outside.
-
-    Returns:
-        ``(B, C, H, W)``.
     """
     if x.ndim != 4:
         raise ValueError(f"x must be (B, C, H, W), got {tuple(x.shape)}")
@@ -203,10 +186,6 @@ class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose gain and bias depend on a condition, here the class; de Vries et al. (2017).
 
     Dumoulin et al. (2017) had done so for styles with instance norm.
-
-    Args:
-        features: channels.
-        num_classes: number of classes.
     """
 
     def __init__(self, features: int, num_classes: int):
@@ -227,17 +206,13 @@ class SelfAttention(nn.Module):
 
     Keys and queries have an eighth of the channels; values half of them, as in the authors' code (which also pools keys
     and values; here every place is looked at). :math:`\gamma` starts at 0, so the layer starts as the identity. Memory
-    grows with :math:`(HW)^2`.
-
-    Args:
-        channels: at least 8.
-        spectral: whether the four 1x1 convolutions are spectrally normalised.
+    grows with :math:`(HW)^2`. There are at least 8 channels; with ``spectral``, the four 1x1 convolutions are
+    spectrally normalised.
     """
 
     def __init__(self, channels: int, spectral: bool = False):
         super().__init__()
-        if channels < 8:
-            raise ValueError(f"channels must be at least 8, got {channels}")
+        checks.at_least("channels", channels, 8)
         norm = spectral_norm if spectral else nn.Identity()
         self.query = norm(nn.Conv2d(channels, channels // 8, 1, bias=False))
         self.key = norm(nn.Conv2d(channels, channels // 8, 1, bias=False))
@@ -259,16 +234,14 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def resize_up(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Double the size by repeating pixels and convolving: every output is made by the same number of inputs.
+    """Double the size by repeating pixels and convolving, then batch norm and ReLU; Odena et al. (2016).
 
-    The cure for checkerboards of Odena et al. (2016). Followed by batch norm and ReLU.
+    The cure for checkerboards: every output is made by the same number of inputs.
     """
     return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    )
+        nn.Upsample(scale_factor=2), nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out), nn.ReLU(),
+    )  # fmt: skip
 
 
 def transposed_up(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -279,17 +252,14 @@ def transposed_up(channels_in: int, channels_out: int) -> nn.Sequential:
     """
     return nn.Sequential(
         nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    )
+        nn.BatchNorm2d(channels_out), nn.ReLU(),
+    )  # fmt: skip
 
 
 class ResBlockUp(nn.Module):
     """Residual block of the generator that doubles the size; Miyato et al. (2018), appendix B.4, figure 8.
 
-    Args:
-        channels_in, channels_out: channels.
-        num_classes: classes of its conditional batch norm; None for a plain one.
+    Its batch norm is conditional where there is a number of classes.
     """
 
     def __init__(self, channels_in: int, channels_out: int, num_classes: int | None = None):
@@ -344,10 +314,8 @@ class ResBlockDown(nn.Module):
 class ResidualBlock(nn.Module):
     """Residual block that keeps size and channels; Johnson et al. (2016), as in the generator of Zhu et al. (2017).
 
-    Args:
-        channels: channels.
-        norm: class of the normalisation, called with the number of channels. It must subtract a mean, as batch and
-            instance norm do: the convolutions have no bias.
+    ``norm``, called with the number of channels, must subtract a mean, as batch and instance norm do: the convolutions
+    have no bias.
     """
 
     def __init__(self, channels: int, norm: type[nn.Module] = nn.InstanceNorm2d):

@@ -21,30 +21,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from gan_course import parallel
+from gan_course import checks, parallel
 from gan_course.errors import unknown
 
 
-def _widened(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def widened(x: Tensor) -> Tensor:
+    """Return ``x`` in float32 if autocast left it narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Compute ``loss`` in float32 where autocast gives logits of 8 bits, whose mean would have no more."""
-
-    @functools.wraps(loss)
-    def widened(*logits: Tensor) -> Tensor:
-        return loss(*(x.to(torch.promote_types(x.dtype, torch.float32)) for x in logits))
-
-    return widened
+    return functools.wraps(loss)(lambda *logits: loss(*map(widened, logits)))
 
 
-@_widened
+@_in_float32
 def discriminator_cross_entropy(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    r"""Minus the value function: :math:`-E[\log D(x)] - E[\log(1 - D(G(z)))]`.
-
-    Goodfellow et al. (2014), equation 1 and the discriminator update of Algorithm 1.
-    """
+    r"""Minus the value function, :math:`-E[\log D(x)] - E[\log(1 - D(G(z)))]`; Goodfellow et al. (2014), equation 1."""
     return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
 
-@_widened
+@_in_float32
 def generator_saturating(fake_logits: Tensor) -> Tensor:
     r"""The generator's part of the minimax game: :math:`E[\log(1 - D(G(z)))]`.
 
@@ -54,16 +51,13 @@ def generator_saturating(fake_logits: Tensor) -> Tensor:
     return -softplus(fake_logits).mean()
 
 
-@_widened
+@_in_float32
 def generator_non_saturating(fake_logits: Tensor) -> Tensor:
-    r""":math:`-E[\log D(G(z))]`, whose derivative by the logit is :math:`-(1 - D)`.
-
-    Goodfellow et al. (2014), end of section 3.
-    """
+    r""":math:`-E[\log D(G(z))]`, of slope :math:`-(1 - D)` by the logit; Goodfellow et al. (2014), end of section 3."""
     return softplus(-fake_logits).mean()
 
 
-@_widened
+@_in_float32
 def discriminator_least_squares(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r""":math:`\tfrac12 E[(\ell(x) - 1)^2] + \tfrac12 E[\ell(G(z))^2]`.
 
@@ -73,13 +67,13 @@ def discriminator_least_squares(real_logits: Tensor, fake_logits: Tensor) -> Ten
     return 0.5 * (real_logits - 1).square().mean() + 0.5 * fake_logits.square().mean()
 
 
-@_widened
+@_in_float32
 def generator_least_squares(fake_logits: Tensor) -> Tensor:
     r""":math:`\tfrac12 E[(\ell(G(z)) - 1)^2]`. Mao et al. (2017), equation 9."""
     return 0.5 * (fake_logits - 1).square().mean()
 
 
-@_widened
+@_in_float32
 def critic_wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     r""":math:`E[f(G(z))] - E[f(x)]`: minus the critic's estimate of the Wasserstein-1 distance, up to its slope.
 
@@ -89,13 +83,13 @@ def critic_wasserstein(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return fake_scores.mean() - real_scores.mean()
 
 
-@_widened
+@_in_float32
 def generator_wasserstein(fake_scores: Tensor) -> Tensor:
     r""":math:`-E[f(G(z))]`. Arjovsky et al. (2017), Algorithm 1. Also the generator's part of the hinge game."""
     return -fake_scores.mean()
 
 
-@_widened
+@_in_float32
 def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     r""":math:`E[\max(0, 1 - \ell(x))] + E[\max(0, 1 + \ell(G(z)))]`. Miyato et al. (2018), equation 16.
 
@@ -116,24 +110,16 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], T
 
 
 def pair(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Return ``(discriminator_loss, generator_loss)`` of the named game.
-
-    Raises:
-        ValueError: if the name is unknown; the message names the nearest known one.
-    """
+    """Return ``(discriminator_loss, generator_loss)`` of the named game, a key of :data:`LOSSES`."""
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
     return LOSSES[name]
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor], Tensor],
-    real: Tensor,
-    fake: Tensor,
-    *,
-    one_sided: bool = False,
-    epsilon: Tensor | None = None,
-) -> Tensor:
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
+    *, one_sided: bool = False, epsilon: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     r""":math:`E[(\|\nabla f(\hat x)\|_2 - 1)^2]` at :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)`.
 
     Gulrajani et al. (2017), equation 3 and Algorithm 1, without the factor :math:`\lambda`. One epsilon, uniform on
@@ -142,14 +128,10 @@ def gradient_penalty(
 
     Args:
         critic: maps ``(B, ...)`` to scores ``(B,)``; if there are several per sample, ``(B, ...)``, the slope is that
-            of their sum.
+            of their sum. Gradients of the returned scalar flow to its parameters.
         real, fake: ``(B, ...)`` of the same shape; no gradient flows to them.
-        one_sided: penalise slopes above 1 only, :math:`E[\max(0, \|\nabla f\| - 1)^2]` (WGAN-LP of Petzka et al.,
-            2018).
+        one_sided: penalise slopes above 1 only, :math:`E[\max(0, \|\nabla f\| - 1)^2]` (WGAN-LP, Petzka et al., 2018).
         epsilon: ``(B,)`` in [0, 1] to use instead of drawing it.
-
-    Returns:
-        A scalar through which gradients flow to the critic's parameters.
     """
     if real.shape != fake.shape:
         raise ValueError(f"real and fake must have the same shape, got {tuple(real.shape)} and {tuple(fake.shape)}")
@@ -159,7 +141,8 @@ def gradient_penalty(
         raise ValueError(f"epsilon must have shape ({len(real)},), one for each sample, got {tuple(epsilon.shape)}")
     epsilon = epsilon.view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(fake.detach().to(real.dtype), real.detach(), epsilon)  # fake may come out of autocast
-    excess = _slopes(critic, between) - 1
+    # Unlike a written-out sqrt, vector_norm has a gradient (of 0) where the slope is 0.
+    excess = torch.linalg.vector_norm(_gradients(critic, between), dim=1) - 1
     return (relu(excess) if one_sided else excess).square().mean()
 
 
@@ -174,13 +157,9 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
 
 
 def virtual_adversarial_penalty(
-    discriminator: Callable[[Tensor], Tensor],
-    x: Tensor,
-    *,
-    radius: float,
-    iterations: int = 1,
-    probe: float | None = None,
-) -> Tensor:
+    discriminator: Callable[[Tensor], Tensor], x: Tensor,
+    *, radius: float, iterations: int = 1, probe: float | None = None,
+) -> Tensor:  # fmt: skip
     r"""How much the verdict on ``x`` changes within a distance: :math:`E[\max_{\|r\| \le \rho} KL(D(x) \| D(x + r))]`.
 
     The local distributional smoothness of Miyato et al. (2019), section 3.2, for the two outcomes "real" and "fake" of
@@ -198,35 +177,32 @@ def virtual_adversarial_penalty(
     same logits twice: with dropout, the divergence would also measure the masks.
 
     Args:
-        discriminator: maps ``(B, ...)`` to logits ``(B,)``.
+        discriminator: maps ``(B, ...)`` to logits ``(B,)``. Gradients of the returned scalar flow to its parameters.
         x: ``(B, ...)``, real or generated samples; no gradient flows to them.
         radius: :math:`\rho`, the Euclidean length of r, in units of x; positive.
         iterations: power iterations. One finds the leading direction of a single logit; 0 leaves r random, and the
             penalty far smaller in many dimensions.
         probe: how far to step to see the curvature; a tenth of ``radius`` if not given.
-
-    Returns:
-        A scalar in nats, through which gradients flow to the discriminator's parameters.
     """
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
+    checks.positive("radius", radius)
     if iterations < 0:
         raise ValueError(f"iterations must not be negative, got {iterations}")
     probe = radius / 10 if probe is None else probe
-    x = x.detach()
-    with torch.no_grad():
-        target = discriminator(x)
+    x = widened(x.detach())  # generated ones may come out of autocast
 
     def divergence(r: Tensor) -> Tensor:
         logits = discriminator(x + r)
         return (softplus(logits) - softplus(target) - torch.sigmoid(target) * (logits - target)).mean()
 
-    direction = _unit(parallel.randn(*x.shape, dtype=x.dtype, device=x.device))
-    for _ in range(iterations):
-        r = (probe * direction).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(divergence(r), r)
-        direction = _unit(gradient)
-    return divergence(radius * direction)
+    with torch.autocast(x.device.type, enabled=False):  # verdicts on neighbours differ by less than bfloat16 can tell
+        with torch.no_grad():
+            target = discriminator(x)
+        direction = _unit(parallel.randn(*x.shape, dtype=x.dtype, device=x.device))
+        for _ in range(iterations):
+            r = (probe * direction).requires_grad_(True)
+            (gradient,) = torch.autograd.grad(divergence(r), r)
+            direction = _unit(gradient)
+        return divergence(radius * direction)
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -243,15 +219,9 @@ def _gradients(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return gradients.flatten(1)
 
 
-def _slopes(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    # Unlike a written-out sqrt, vector_norm has a gradient (of 0) where the slope is 0.
-    return torch.linalg.vector_norm(_gradients(network, x), dim=1)
-
-
 @torch.no_grad()
 def clip_weights(network: nn.Module, bound: float) -> None:
     """Force every parameter into [-bound, bound], in place, after the optimizer's step. Arjovsky et al. (2017)."""
-    if not bound > 0:
-        raise ValueError(f"bound must be positive, got {bound}")
+    checks.positive("bound", bound)
     for parameter in network.parameters():
         parameter.clamp_(-bound, bound)

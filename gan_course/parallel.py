@@ -25,28 +25,21 @@ from torch import Tensor, nn
 
 def rank() -> int:
     """Return the number of this process, from 0."""
-    return dist.get_rank() if _together() else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 def world_size() -> int:
     """Return the number of processes."""
-    return dist.get_world_size() if _together() else 1
-
-
-def _together() -> bool:
-    return dist.is_available() and dist.is_initialized()
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 @contextmanager
 def processes(device: torch.device | str = "cpu", timeout: float = 1800.0) -> Iterator[torch.device]:
-    """Join the processes that ``torchrun`` has started, if it has; leave them at the end.
+    """Join the processes that ``torchrun`` has started, if it has; yield the device of this one; leave them at the end.
 
     Args:
         device: what to train on. ``cuda`` becomes the one of this process, ``cuda:LOCAL_RANK``.
         timeout: seconds after which a process that waits for the others gives up.
-
-    Yields:
-        The device of this process.
 
     Raises:
         ValueError: there are several processes, and they cannot share such a device, or are more than the GPUs here.
@@ -69,9 +62,6 @@ def processes(device: torch.device | str = "cpu", timeout: float = 1800.0) -> It
         dist.destroy_process_group()
 
 
-# --- shares of a batch ----------------------------------------------------------------------------
-
-
 def own(joined: Tensor) -> Tensor:
     """Return this process's rows of ``joined``, whose first dimension is a multiple of the number of processes."""
     return joined.chunk(world_size())[rank()]
@@ -87,10 +77,8 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def randn(rows: int, *sizes: int, **made: Any) -> Tensor:
-    """Draw standard normal numbers for the joined batch and return this process's ``(rows, *sizes)``.
-
-    ``made`` may hold ``dtype`` and ``device``, as for :func:`torch.randn`.
-    """
+    """Draw standard normal numbers for the joined batch and return this process's ``(rows, *sizes)``; ``made`` may hold
+    ``dtype`` and ``device``, as for :func:`torch.randn`."""
     return own(torch.randn(rows * world_size(), *sizes, **made))
 
 
@@ -112,9 +100,6 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
-
-
-# --- what processes tell each other ---------------------------------------------------------------
 
 
 def average(values: Tensor) -> Tensor:

@@ -323,6 +323,18 @@ def test_virtual_adversarial_penalty_in_float32_and_on_a_flat_discriminator():
     assert flat.item() == 0.0
 
 
+def test_virtual_adversarial_penalty_is_not_rounded_by_autocast():
+    """Verdicts on neighbours differ by less than one step of bfloat16, the type of images that come out of autocast."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(64, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0))
+    x = torch.randn(8, 64).bfloat16()
+    torch.manual_seed(1)
+    exact = losses.virtual_adversarial_penalty(network, x.float(), radius=0.05)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(losses.virtual_adversarial_penalty(network, x, radius=0.05), exact)
+
+
 def test_virtual_adversarial_penalty_names_what_is_wrong():
     with pytest.raises(ValueError, match="radius must be positive, got 0"):
         losses.virtual_adversarial_penalty(nn.Identity(), torch.zeros(2, 1), radius=0)

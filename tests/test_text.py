@@ -150,6 +150,8 @@ def test_bad_captions_are_refused():
         small(max_words=6.0)
     with pytest.raises(ValueError, match=r"z must have shape \(n, 4\), got \(5, 3\)"):
         gan.decode(torch.zeros(5, 3), captions[0])
+    with pytest.raises(ValueError, match="labels must be a tensor of whole numbers, got list"):
+        gan.sample(2, [[1, 2], [2, 1]])
     assert gan.sample(5, captions[0].int()).shape == (5, 3, 8, 8)
 
 

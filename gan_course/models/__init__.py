@@ -1,4 +1,26 @@
-"""One file per family of models: its networks and a complete training ``step``."""
+"""One file per family of models: its networks and a complete training ``step``. All families have in common:
+
+``step(real, labels=None)`` makes ``n_critic`` updates of the discriminator and one of the generator.
+
+- ``real``: ``(n_critic, B, *shape)``, floating point, a new batch for each update of the discriminator; images lie in
+  [-1, 1]. B is at least 2 where there is batch norm.
+- ``labels``: ``(n_critic, B)``, whole numbers, where a family is told the class; not used elsewhere.
+- It returns detached scalars of each network's last update: its loss, ``loss_d`` and ``loss_g``, and of a discriminator
+  with logits the means over the real and the generated batch, ``logit_real`` and ``logit_fake``; more where it says so.
+
+``sample(n, labels=None, generator=None)`` draws ``(n, *shape)`` from the averaged generator. The same seed of a
+``generator`` on the CPU gives the same latents on every device.
+
+Arguments of the constructors, each refused by a ValueError where it is out of range:
+
+- ``shape``: of one sample: ``(C, H, W)`` for images, with values in [-1, 1], or ``(dim,)`` for points.
+- ``latent_dim``: dimension of the standard normal latent.
+- ``width``: units of each hidden layer of a perceptron, or channels of the finest maps of a convolutional network.
+- ``loss``: name of the game, a key of :data:`gan_course.losses.LOSSES`.
+- ``lr_g``, ``lr_d``: learning rates of generator and discriminator; ``beta1``, ``beta2``: Adam's decay rates, for both.
+- ``ema_decay``: decay of the average of the generator that is sampled from; 0 for its last weights.
+- ``n_critic``: updates of the discriminator per step.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +48,10 @@ from gan_course.models.wgan import WGAN, WGANGP
 FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
-        GAN,
-        WGAN,
-        WGANGP,
-        DCGAN,
-        SNGAN,
-        ConditionalGAN,
-        ACGAN,
-        ProjectionGAN,
-        TextGAN,
-        Pix2Pix,
-        CycleGAN,
-        VAE,
-        Autoregressive,
+        GAN, WGAN, WGANGP, DCGAN, SNGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
+        VAE, Autoregressive,
     )
-}
+}  # fmt: skip
 
 
 def family(name: str) -> type[nn.Module]:
@@ -78,12 +89,8 @@ def settings(name: str) -> list[str]:
 
 
 def build(name: str, data: DataSet | Domains, **given: Any) -> nn.Module:
-    """Build a model of a family for a data set: its shape, and its number of classes where the family wants one.
-
-    Args:
-        name: name of the family.
-        data: the set it will be trained on.
-        given: further arguments of the family's class.
+    """Build a model of a family for a data set: its shape, its number of classes where the family wants one, and what
+    is ``given`` of the arguments of the family's class.
 
     Raises:
         ValueError: the name is unknown, or the data have no labels where the family needs them.

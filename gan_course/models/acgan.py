@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gan_course.models import common
+from gan_course import checks
+from gan_course.models import common, conditional
 from gan_course.models.conditional import ConcatGenerator, ConditionalGAN, trunk
 
-#: Settings per data set, chosen after trial runs.
-RECIPES = {
-    "digits": {"width": 16, "lr_g": 4e-3, "lr_d": 2e-3, "steps": 1_200, "batch": 64},
-    "mnist": {"width": 16, "lr_g": 2e-3, "lr_d": 1e-3, "steps": 1_200, "batch": 64, "size": 16},
-}
+RECIPES = conditional.RECIPES  # its networks have the same size
 
 
 class AuxiliaryDiscriminator(nn.Module):
@@ -22,8 +21,7 @@ class AuxiliaryDiscriminator(nn.Module):
     def __init__(self, shape: tuple[int, ...], width: int, num_classes: int):
         super().__init__()
         self.trunk, features = trunk(shape, width)
-        self.source = nn.Linear(torch.Size(features).numel(), 1)
-        self.classifier = nn.Linear(torch.Size(features).numel(), num_classes)
+        self.source, self.classifier = nn.Linear(math.prod(features), 1), nn.Linear(math.prod(features), num_classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map images ``(B, C, H, W)`` to logits of "real" ``(B,)`` and of the classes ``(B, num_classes)``."""
@@ -55,12 +53,11 @@ class ACGAN(ConditionalGAN):
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Update the discriminator once per batch in ``real``, then the generator once.
 
-        ``real`` and ``labels`` are those of :meth:`ConditionalGAN.step`. Of what is returned, ``loss_d`` and
-        ``loss_g`` are the source's part; ``class_real`` and ``class_fake`` are the discriminator's cross-entropies of
-        the class, in nats.
+        ``real`` is ``(n_critic, B, C, H, W)``, ``labels`` are ``(n_critic, B)``. The returned ``loss_d`` and ``loss_g``
+        are the source's part; ``class_real`` and ``class_fake`` are D's cross-entropies of the class, in nats.
         """
-        labels = self.checked(real, labels)
-        b = real.shape[1]
+        checks.check_real(real, self.shape, least=2)
+        labels, b = self.checked_labels(labels, real.shape[:2]), real.shape[1]
         for x, y in zip(real, labels, strict=True):
             with torch.no_grad():
                 fake = self.generator(self.latents(b), y)  # the label enters here; D is not told it
@@ -74,7 +71,4 @@ class ACGAN(ConditionalGAN):
         loss_g = self.generator_loss(source)  # the non-saturating form of L_S
         common.update(self.optimizer_g, loss_g + cross_entropy(classes, y))  # -(L_C - L_S): L_C has the same sign
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "class_real": class_real.detach(), "class_fake": class_fake.detach(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, class_real=class_real, class_fake=class_fake)

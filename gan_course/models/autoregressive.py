@@ -74,14 +74,9 @@ def gate(x: Tensor) -> Tensor:
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks; 2016b, figure 2.
+    """One layer of both stacks, with kernels of an odd side ``size``; 2016b, figure 2.
 
-    Args:
-        channels_in: channels of the input.
-        width: channels of the output.
-        size: side of the kernel, odd.
-        kind: kind of the masks; with "B" the horizontal stack is residual.
-        dropout: share of the horizontal stack's features set to zero in training.
+    With masks of kind "B" the horizontal stack is residual. Dropout is in that stack only.
     """
 
     def __init__(self, channels_in: int, width: int, size: int, kind: str, dropout: float):
@@ -148,15 +143,10 @@ class Autoregressive(nn.Module):
 
     Args:
         shape: shape of one image, ``(1, H, W)``.
-        levels: grey levels that images are taken to have; each value is mapped to the nearest
-            (:func:`to_levels`).
+        levels: grey levels that images are taken to have; each value is mapped to the nearest (:func:`to_levels`).
         width, layers, dropout: as of :class:`PixelCNN`.
-        lr: Adam's learning rate.
-        beta1, beta2: Adam's decay rates.
+        lr, beta1, beta2: Adam's learning rate and decay rates.
         ema_decay: decay of the average that everything but :meth:`step` uses.
-
-    Raises:
-        ValueError: if an argument is out of range, or images have colours.
     """
 
     family = "autoregressive"
@@ -165,16 +155,9 @@ class Autoregressive(nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (1, 28, 28),
-        levels: Levels = 256,
-        width: Count = 32,
-        layers: Count = 5,
-        dropout: Share = 0.0,
-        lr: Positive = 2e-3,
-        beta1: Share = 0.9,
-        beta2: Share = 0.999,
-        ema_decay: Share = 0.99,
-    ):
+        shape: ImageShape = (1, 28, 28), levels: Levels = 256, width: Count = 32, layers: Count = 5,
+        dropout: Share = 0.0, lr: Positive = 2e-3, beta1: Share = 0.9, beta2: Share = 0.999, ema_decay: Share = 0.99,
+    ):  # fmt: skip
         super().__init__()
         if shape[0] != 1:
             raise ValueError(f"shape must be (1, H, W), for this model draws grey images only, got {shape}")
@@ -184,20 +167,13 @@ class Autoregressive(nn.Module):
         self.optimizer = common.adam(self.network, lr, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Take one step down the mean of minus log p(x).
-
-        Args:
-            real: ``(1, B, 1, H, W)`` in [-1, 1].
-            labels: not used.
-
-        Returns:
-            ``loss``, a detached scalar, in bits per pixel.
-        """
+        """Take one step down the mean of minus log p(x), ``real`` being ``(1, B, 1, H, W)``; ``loss`` is in bits per
+        pixel."""
         checks.check_real(real, self.shape)
         loss = self.bits(self.network, real.flatten(0, 1)).mean()  # exact: no bound and no second network
         common.update(self.optimizer, loss)
         self.ema.update(self.network)
-        return {"loss": loss.detach()}
+        return common.logged(loss=loss)
 
     def bits(self, network: nn.Module, x: Tensor) -> Tensor:
         """Return ``(B, H, W)``: minus the binary logarithm of each factor, for images ``(B, 1, H, W)``."""
@@ -222,7 +198,7 @@ class Autoregressive(nn.Module):
         A pixel is the level with the largest sum of logit and Gumbel noise, which is a draw from the softmax. The
         noise of a ``generator`` on the CPU is the same for every device.
         """
-        checks.check_count(n)
+        checks.at_least("n", n, 1)
         sizes = [min(self._chunk(), n - start) for start in range(0, n, self._chunk())]
         return torch.cat([self._draw(size, generator) for size in sizes])
 

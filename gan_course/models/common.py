@@ -1,4 +1,4 @@
-"""What every family shares and no paper is about: latents, Adam, and one step down a gradient."""
+"""What every family shares and no paper is about: latents, samples, Adam, one step down a gradient, what is logged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gan_course import parallel
-from gan_course.checks import check_count, check_latents
+from gan_course import checks, parallel
 
 #: Values of images that are computed in one pass where there is no gradient: 170 images of 3x32x32, 2 of 3x256x256.
 #: It bounds the memory, to 0.3 to 1 GB for the networks of the papers.
@@ -48,16 +47,32 @@ class Sampler:
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Map latents ``(n, latent_dim)`` to samples ``(n, *shape)`` by the averaged generator."""
-        check_latents(z, self.latent_dim)
+        checks.check_latents(z, self.latent_dim)
         return in_passes(self.ema, self.shape, z)
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, *shape)`` samples from the averaged generator; ``labels`` are not used.
-
-        The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
-        """
-        check_count(n)
+        """Draw ``(n, *shape)`` samples from the averaged generator; ``labels`` are not used."""
+        checks.at_least("n", n, 1)
         return self.decode(self.latents(n, generator))
+
+
+class LabelledSampler(Sampler):
+    """As :class:`Sampler`, of a model whose samples have labels.
+
+    The model has ``checked_labels``, which returns right ones as int64, and ``default_labels``, for samples given none.
+    """
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Map latents ``(n, latent_dim)`` and labels ``(n, ...)`` to images ``(n, C, H, W)`` by the averaged
+        generator."""
+        checks.check_latents(z, self.latent_dim)
+        return in_passes(self.ema, self.shape, z, self.checked_labels(labels, z.shape[:1]).to(z.device))
+
+    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``(n, C, H, W)`` images for ``labels`` (n, ...), the model's ``default_labels`` if not given."""
+        checks.at_least("n", n, 1)
+        return self.decode(self.latents(n, generator), self.default_labels(n) if labels is None else labels)
 
 
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:
@@ -72,3 +87,8 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         loss.backward(inputs=parameters)
         optimizer.step()
     optimizer.zero_grad()
+
+
+def logged(**values: Tensor) -> dict[str, Tensor]:
+    """Return the means of ``values``, losses and logits, without their graph: what a step returns."""
+    return {name: value.detach().mean() if value.ndim else value.detach() for name, value in values.items()}

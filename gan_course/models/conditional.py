@@ -11,6 +11,8 @@ without going below 4x4 (for 8, 16 and 32 pixels: 4x4; for 28: 7x7), and the dis
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -29,13 +31,9 @@ RECIPES = {
 
 
 class Generator(nn.Module):
-    """A linear layer to a small grid, then transposed convolutions that double its size.
+    """A linear layer to a small grid, then transposed convolutions that double its size, down to ``width`` channels.
 
-    Args:
-        shape: ``(C, H, W)`` of the images.
-        inputs: length of the input vector.
-        width: channels at full size; twice as many after each halving.
-        num_classes: classes of its conditional batch norms; None for plain batch norm.
+    With ``num_classes``, its batch norms are conditional.
     """
 
     def __init__(self, shape: tuple[int, ...], inputs: int, width: int, num_classes: int | None = None):
@@ -45,7 +43,7 @@ class Generator(nn.Module):
         channels = [width << i for i in range(ups, -1, -1)]
         self.grid = (channels[0], shape[1] >> ups, shape[2] >> ups)
         # No bias, as in DCGAN. (The norm would subtract its mean over the places only.)
-        self.first = nn.Linear(inputs, self.grid[0] * self.grid[1] * self.grid[2], bias=False)
+        self.first = nn.Linear(inputs, math.prod(self.grid), bias=False)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False) for c in channels[1:])
         norm = (lambda c: ConditionalBatchNorm2d(c, num_classes)) if self.conditional else nn.BatchNorm2d
         self.norms = nn.ModuleList(norm(c) for c in channels)
@@ -100,7 +98,7 @@ class ConcatDiscriminator(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.trunk, features = trunk((shape[0] + num_classes, *shape[1:]), width)
-        self.logit = nn.Linear(torch.Size(features).numel(), 1)
+        self.logit = nn.Linear(math.prod(features), 1)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` and class numbers ``(B,)`` to logits ``(B,)``."""
@@ -120,8 +118,8 @@ class ProjectionDiscriminator(nn.Module):
     def __init__(self, shape: tuple[int, ...], width: int, num_classes: int):
         super().__init__()
         self.trunk, features = trunk(shape, width, spectral=True)
-        self.psi = spectral_norm(nn.Linear(torch.Size(features).numel(), 1, bias=False))
-        self.embed = spectral_norm(nn.Embedding(num_classes, torch.Size(features).numel()))
+        self.psi = spectral_norm(nn.Linear(math.prod(features), 1, bias=False))
+        self.embed = spectral_norm(nn.Embedding(num_classes, math.prod(features)))
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` and class numbers ``(B,)`` to logits ``(B,)``."""
@@ -129,7 +127,7 @@ class ProjectionDiscriminator(nn.Module):
         return self.psi(phi).squeeze(1) + (self.embed(labels) * phi).sum(1)
 
 
-class ConditionalGAN(common.Sampler, nn.Module):
+class ConditionalGAN(common.LabelledSampler, nn.Module):
     """Conditional GAN: both networks are given the label beside their input. Mirza and Osindero (2014), equation 2.
 
     The label is laid beside the input as a one-hot vector, and the loss is the non-saturating one. Subclasses
@@ -140,16 +138,9 @@ class ConditionalGAN(common.Sampler, nn.Module):
     equally frequent.
 
     Args:
-        shape: ``(C, H, W)`` of one image, values in [-1, 1].
+        shape, latent_dim, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
         num_classes: number of classes; labels are 0 to num_classes - 1.
-        latent_dim: dimension of the standard normal latent.
         width: channels at full size, in both networks; twice as many after each halving.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "cgan"
@@ -160,16 +151,10 @@ class ConditionalGAN(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (1, 28, 28),
-        num_classes: Count = 10,
-        latent_dim: Count = 64,
-        width: Count = 16,
-        lr_g: Positive = 2e-3,
-        lr_d: Positive = 1e-3,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
+        shape: ImageShape = (1, 28, 28), num_classes: Count = 10, latent_dim: Count = 64, width: Count = 16,
+        lr_g: Positive = 2e-3, lr_d: Positive = 1e-3, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.99,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.shape, self.num_classes, self.latent_dim = shape, num_classes, latent_dim
         self.discriminator_loss, self.generator_loss = losses.pair(self.loss)
@@ -181,18 +166,12 @@ class ConditionalGAN(common.Sampler, nn.Module):
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the discriminator once per batch in ``real``, then the generator once.
+        """Update the discriminator once per batch in ``real``, ``(n_critic, B, C, H, W)``, then the generator once.
 
-        Args:
-            real: ``(n_critic, B, C, H, W)`` in [-1, 1], B at least 2.
-            labels: ``(n_critic, B)``, their class numbers.
-
-        Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
-            the mean logits ``logit_real``, ``logit_fake``.
+        ``labels`` are their class numbers, ``(n_critic, B)``.
         """
-        labels = self.checked(real, labels)
-        b = real.shape[1]
+        checks.check_real(real, self.shape, least=2)
+        labels, b = self.checked_labels(labels, real.shape[:2]), real.shape[1]
         for x, y in zip(real, labels, strict=True):
             with torch.no_grad():
                 fake = self.generator(self.latents(b), y)  # with the labels of the real batch: see the class
@@ -204,32 +183,15 @@ class ConditionalGAN(common.Sampler, nn.Module):
         loss_g = self.generator_loss(self.discriminator(self.generator(self.latents(b), y), y))  # the last labels
         common.update(self.optimizer_g, loss_g)
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, logit_real=real_logits, logit_fake=fake_logits)
 
-    def checked(self, real: Tensor, labels: Tensor | None) -> Tensor:
-        """Check what :meth:`step` is given and return the labels as int64."""
-        checks.check_real(real, self.shape, least=2)
-        return checks.check_labels(labels, real.shape[:2], self.num_classes).long()
+    def checked_labels(self, labels: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """Return ``labels`` as int64 if they are class numbers of ``shape``."""
+        return checks.check_labels(labels, shape, self.num_classes).long()
 
-    @torch.no_grad()
-    def decode(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Map latents ``(n, latent_dim)`` and class numbers ``(n,)`` to images ``(n, C, H, W)`` by the averaged
-        generator."""
-        checks.check_latents(z, self.latent_dim)
-        labels = checks.check_labels(labels, z.shape[:1], self.num_classes).to(z.device, torch.int64)
-        return common.in_passes(self.ema, self.shape, z, labels)
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, C, H, W)`` images of the classes ``labels`` (n,), or of class 0, 1, 2, ... in turn if not given.
-
-        The same ``generator`` seed gives the same latents on every device if it lives on the CPU.
-        """
-        checks.check_count(n)
-        labels = common.cycled_labels(n, self.num_classes, common.device_of(self)) if labels is None else labels
-        return self.decode(self.latents(n, generator), labels)
+    def default_labels(self, n: int) -> Tensor:
+        """Return classes 0, 1, 2, ... in turn, ``(n,)``."""
+        return common.cycled_labels(n, self.num_classes, common.device_of(self))
 
 
 class ProjectionGAN(ConditionalGAN):

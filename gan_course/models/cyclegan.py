@@ -29,10 +29,7 @@ class ResNetGenerator(nn.Module):
 
     Args:
         channels: of the images.
-        width: channels of the first layer; each halving doubles them.
-        downs: how often the size is halved; it must be divisible by ``2**downs``.
-        blocks: residual blocks.
-        norm: ``"instance"`` or ``"batch"``.
+        width, downs, blocks, norm: as of :class:`CycleGAN`; each of ``downs`` halvings doubles the channels.
     """
 
     def __init__(self, channels: int, width: int, downs: int, blocks: int, norm: str):
@@ -117,12 +114,8 @@ class CycleGAN(nn.Module):
             domains have the same; the paper takes ``0.5 * cycle`` where it has this loss, as for paintings to photos.
             The authors' programs take ``0.5 * cycle`` unless told otherwise.
         pool: earlier fakes that each discriminator is shown again, see :class:`ImagePool`.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for all networks.
+        lr_g, lr_d, beta1, beta2: see :mod:`gan_course.models`.
         ema_decay: decay of the average of the generators that :meth:`translate` uses; 0, as in the paper, for none.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "cyclegan"
@@ -132,38 +125,25 @@ class CycleGAN(nn.Module):
     @recorded
     def __init__(
         self,
-        shape: PairShape = (2, 3, 256, 256),
-        width: Count = 64,
-        downs: Whole = 2,
-        blocks: Whole = 9,
-        norm: str = "instance",
-        patch: int | None = None,
-        cycle: Weight = 10.0,
-        identity: Weight = 0.0,
-        pool: Whole = 50,
-        lr_g: Positive = 2e-4,
-        lr_d: Positive = 2e-4,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
+        shape: PairShape = (2, 3, 256, 256), width: Count = 64, downs: Whole = 2, blocks: Whole = 9,
+        norm: str = "instance", patch: int | None = None,
+        cycle: Weight = 10.0, identity: Weight = 0.0, pool: Whole = 50,
+        lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.0,
-    ):
+    ):  # fmt: skip
         super().__init__()
-        if any(side % 2**downs or side < 4 or side < 2 ** (downs + 1) for side in shape[2:]):
-            least = max(4, 2 ** (downs + 1))
-            raise ValueError(
-                f"shape must have a height and a width of at least {least} that are multiples of {2**downs}"
-                f" for {downs} downs, got {shape}"
-            )
+        least = max(4, 2 ** (downs + 1))
+        if any(side % 2**downs or side < least for side in shape[2:]):
+            sides = f"a height and a width of at least {least} that are multiples of {2**downs} for {downs} downs"
+            raise ValueError(f"shape must have {sides}, got {shape}")
         patch = fitting_patch(shape) if patch is None else patch
         self.settings["patch"] = patch
         self.shape, self.cycle, self.identity = shape, cycle, identity
-        image = shape[1:]
-        self.generator = nn.ModuleDict(
-            {way: ResNetGenerator(image[0], width, downs, blocks, norm) for way in ("ab", "ba")}
-        )
-        self.discriminator = nn.ModuleDict({domain: PatchGAN(image[0], width, patch, norm) for domain in ("a", "b")})
+        c = shape[1]
+        self.generator = nn.ModuleDict({way: ResNetGenerator(c, width, downs, blocks, norm) for way in ("ab", "ba")})
+        self.discriminator = nn.ModuleDict({domain: PatchGAN(c, width, patch, norm) for domain in ("a", "b")})
         self.discriminator["a"].check_size(shape)
-        self.pool = nn.ModuleDict({domain: ImagePool(pool, image) for domain in ("a", "b")})
+        self.pool = nn.ModuleDict({domain: ImagePool(pool, shape[1:]) for domain in ("a", "b")})
         initialize(self)
         self.ema = EMA(self.generator, ema_decay)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
@@ -172,13 +152,9 @@ class CycleGAN(nn.Module):
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Update both generators together, then both discriminators.
 
-        Args:
-            real: ``(1, B, 2, C, H, W)``: images of the two domains.
-            labels: not used.
-
-        Returns:
-            Detached scalars: ``loss_d`` and ``loss_g``, both sums over the two domains, and the parts of the latter
-            without their weights: ``loss_gan``, ``loss_cycle`` and, where it has a weight, ``loss_identity``.
+        ``real`` is ``(1, B, 2, C, H, W)``: images of the two domains. ``loss_d`` and ``loss_g`` are sums over them; the
+        parts of the latter come without their weights: ``loss_gan``, ``loss_cycle`` and, where it has a weight,
+        ``loss_identity``.
         """
         checks.check_real(real, self.shape, batches=1)
         a, b = real[0].unbind(1)
@@ -190,11 +166,10 @@ class CycleGAN(nn.Module):
         loss_gan = 2 * (losses.generator_least_squares(d_b(fake_b)) + losses.generator_least_squares(d_a(fake_a)))
         loss_cycle = l1_loss(f(fake_b), a) + l1_loss(g(fake_a), b)  # equation 2: forward and backward cycle
         loss_g = loss_gan + self.cycle * loss_cycle  # equation 3
-        logs = {"loss_gan": loss_gan.detach(), "loss_cycle": loss_cycle.detach()}
+        parts = {"loss_gan": loss_gan, "loss_cycle": loss_cycle}
         if self.identity:
-            loss_identity = l1_loss(g(b), b) + l1_loss(f(a), a)
-            loss_g = loss_g + self.identity * loss_identity
-            logs["loss_identity"] = loss_identity.detach()
+            parts["loss_identity"] = l1_loss(g(b), b) + l1_loss(f(a), a)
+            loss_g = loss_g + self.identity * parts["loss_identity"]
         common.update(self.optimizer_g, loss_g)  # one Adam for both generators: their losses are one sum
 
         fake_b, fake_a = self.pool["b"](fake_b), self.pool["a"](fake_a)
@@ -206,19 +181,12 @@ class CycleGAN(nn.Module):
         common.update(self.optimizer_d, loss_d)
 
         self.ema.update(self.generator)
-        return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), **logs}
+        return common.logged(loss_d=loss_d, loss_g=loss_g, **parts)
 
     @torch.no_grad()
     def translate(self, x: Tensor, direction: str = "ab") -> Tensor:
-        """Translate images ``(n, C, H, W)`` in [-1, 1] to the other domain, by the averaged generators.
-
-        Args:
-            x: images of the first domain, or of the second if ``direction`` is ``"ba"``.
-            direction: ``"ab"`` or ``"ba"``.
-
-        Raises:
-            ValueError: wrong shape or direction.
-        """
+        """Translate images ``(n, C, H, W)`` in [-1, 1] of the first domain (``"ab"``) or the second (``"ba"``) to the
+        other one, by the averaged generators."""
         if direction not in self.generator:
             raise unknown("direction", direction, self.generator)
         checks.check_images(x, self.shape[1:])

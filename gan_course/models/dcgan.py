@@ -47,8 +47,7 @@ class Generator(nn.Module):
 
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.
-        latent_dim: dimension of the latent vector.
-        width: channels of the finest hidden maps, of side S / 2.
+        latent_dim, width: see :mod:`gan_course.models`; the finest maps have a side of S / 2.
         up: how maps are doubled, "transposed" convolution (the paper) or "resize" and convolve.
     """
 
@@ -82,8 +81,7 @@ class Discriminator(nn.Module):
     logit depends on the whole batch: show real and fake images in separate passes.
 
     Args:
-        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.
-        width: channels of the finest hidden maps, of side S / 2.
+        shape, width: as of :class:`Generator`.
         batch_norm: batch norm from the second layer on. Without it (as under a gradient penalty) the weights start
             as torch draws them: those of 0.02 are made for layers whose outputs are rescaled.
     """
@@ -93,9 +91,8 @@ class Discriminator(nn.Module):
         side, halvings = plan(shape)
         layers = [nn.Conv2d(shape[0], width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]  # no norm: see above
         for c in [width * 2**i for i in range(halvings - 1)]:
-            layers.append(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not batch_norm))
-            layers += [nn.BatchNorm2d(2 * c)] if batch_norm else []
-            layers.append(nn.LeakyReLU(0.2))
+            convolution = nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=not batch_norm)
+            layers += [convolution, *([nn.BatchNorm2d(2 * c)] if batch_norm else []), nn.LeakyReLU(0.2)]
         self.features = nn.Sequential(*layers)  # (B, width 2^(halvings - 1), side, side)
         self.to_logit = nn.Sequential(nn.Flatten(), nn.Linear(width * 2 ** (halvings - 1) * side**2, 1))
         if batch_norm:
@@ -114,18 +111,10 @@ class DCGAN(common.Sampler, nn.Module):
     Algorithm 1 of Goodfellow et al. (2014); PyTorch's example judges the discriminator's fakes once more.
 
     Args:
-        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64, values in [-1, 1].
-        latent_dim: dimension of the standard normal latent.
-        width: channels of the finest hidden maps, in both networks.
+        latent_dim, width, loss, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
+        shape: shape of one image, (1 or 3, S, S) with S of 16, 28, 32 or 64.
         up: the generator's way to double its maps, "transposed" or "resize".
         batch_norm: batch norm in the discriminator.
-        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "dcgan"
@@ -134,21 +123,13 @@ class DCGAN(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (1, 28, 28),
-        latent_dim: Count = 64,
-        width: Count = 32,
-        up: str = "transposed",
-        batch_norm: bool = True,
-        loss: str = "non-saturating",
-        lr_g: Positive = 2e-4,
-        lr_d: Positive = 2e-4,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
+        shape: ImageShape = (1, 28, 28), latent_dim: Count = 64, width: Count = 32,
+        up: str = "transposed", batch_norm: bool = True, loss: str = "non-saturating",
+        lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.99,
-    ):
+    ):  # fmt: skip
         super().__init__()
-        self.shape = shape
-        self.latent_dim = latent_dim
+        self.shape, self.latent_dim = shape, latent_dim
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         self.generator = Generator(shape, latent_dim, width, up)
         self.discriminator = Discriminator(shape, width, batch_norm)
@@ -157,16 +138,7 @@ class DCGAN(common.Sampler, nn.Module):
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the discriminator once per batch in ``real``, then the generator once.
-
-        Args:
-            real: ``(n_critic, B, *shape)`` with B of at least 2, a new batch for each discriminator update.
-            labels: not used.
-
-        Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
-            the mean logits ``logit_real``, ``logit_fake``.
-        """
+        """Update the discriminator once per batch in ``real``, ``(n_critic, B, *shape)``, then the generator once."""
         checks.check_real(real, self.shape, least=2)
         b = real.shape[1]
 
@@ -183,7 +155,4 @@ class DCGAN(common.Sampler, nn.Module):
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, logit_real=real_logits, logit_fake=fake_logits)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import numbers
 
 import torch
 from torch import Tensor, nn
+
+from gan_course import checks
 
 
 class EMA(nn.Module):
@@ -28,9 +29,7 @@ class EMA(nn.Module):
 
     def __init__(self, network: nn.Module, decay: float = 0.99):
         super().__init__()
-        if not isinstance(decay, numbers.Real) or not 0 <= decay < 1:
-            raise ValueError(f"decay must lie in [0, 1), got {decay!r}")
-        self.decay = decay
+        self.decay = checks.between(0, 1)("decay", decay)
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> EMA:

@@ -24,12 +24,10 @@ RECIPES = {
 
 
 class Generator(nn.Module):
-    """A multilayer perceptron from latents to samples.
+    """A multilayer perceptron from latents to samples, with two hidden layers.
 
     Args:
-        shape: shape of one sample: ``(C, H, W)`` for images, which end in a tanh, or ``(dim,)`` for points.
-        latent_dim: dimension of the latent vector.
-        width: units in each of the two hidden layers.
+        shape, latent_dim, width: see :mod:`gan_course.models`.
         batch_norm: whether hidden layers are batch-normalised.
         slope: slope of the LeakyReLUs below 0; 0 makes them ReLUs.
     """
@@ -54,12 +52,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """A multilayer perceptron from samples to one logit each; ``sigmoid(logit)`` is the probability of "real".
 
-    It has no batch norm, so that a sample's logit depends on that sample alone.
-
-    Args:
-        shape: shape of one sample.
-        width: units in each of the two hidden layers.
-        dropout: share of hidden units set to zero in training.
+    It has two hidden layers, a share ``dropout`` of whose units is set to zero in training, and no batch norm, so that
+    a sample's logit depends on that sample alone.
     """
 
     def __init__(self, shape: tuple[int, ...], width: int, dropout: float):
@@ -80,22 +74,13 @@ class GAN(common.Sampler, nn.Module):
     """The original GAN: two perceptrons, their optimizers, and the training step of Algorithm 1.
 
     Args:
-        shape: shape of one sample, ``(C, H, W)`` with values in [-1, 1] or ``(dim,)``.
-        latent_dim: dimension of the standard normal latent.
-        width: hidden units per layer, in both networks.
-        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
+        shape, latent_dim, width, loss, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
         dropout: dropout in the discriminator.
         batch_norm: batch norm in the generator.
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
         r1: weight of :func:`gan_course.losses.r1_penalty`; 0 for none.
         pack: samples that the discriminator judges together (PacGAN); the batch must be a multiple of it.
         slope_g: slope of the generator's LeakyReLUs below 0. A ReLU (0) lets it be flat on large regions of latents and
             steep between them, which suits data in narrow, separate clusters.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "gan"
@@ -104,25 +89,13 @@ class GAN(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: SampleShape = (1, 28, 28),
-        latent_dim: Count = 64,
-        width: Count = 128,
-        loss: str = "non-saturating",
-        lr_g: Positive = 1e-3,
-        lr_d: Positive = 5e-4,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
-        dropout: Share = 0.0,
-        batch_norm: bool = True,
-        ema_decay: Share = 0.99,
-        r1: Weight = 0.0,
-        pack: Count = 1,
-        slope_g: Share = 0.2,
-    ):
+        shape: SampleShape = (1, 28, 28), latent_dim: Count = 64, width: Count = 128, loss: str = "non-saturating",
+        lr_g: Positive = 1e-3, lr_d: Positive = 5e-4, beta1: Share = 0.5, beta2: Share = 0.999,
+        dropout: Share = 0.0, batch_norm: bool = True, ema_decay: Share = 0.99,
+        r1: Weight = 0.0, pack: Count = 1, slope_g: Share = 0.2,
+    ):  # fmt: skip
         super().__init__()
-        self.shape = shape
-        self.latent_dim = latent_dim
-        self.r1, self.pack = r1, pack
+        self.shape, self.latent_dim, self.r1, self.pack = shape, latent_dim, r1, pack
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         self.generator = Generator(shape, latent_dim, width, batch_norm, slope_g)
         self.discriminator = Discriminator((pack * shape[0], *shape[1:]), width, dropout)
@@ -131,15 +104,9 @@ class GAN(common.Sampler, nn.Module):
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the discriminator once per batch in ``real``, then the generator once.
+        """Update the discriminator once per batch in ``real``, ``(n_critic, B, *shape)``, then the generator once.
 
-        Args:
-            real: ``(n_critic, B, *shape)``, a new batch for each discriminator update.
-            labels: not used.
-
-        Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d`` (without the
-            penalty), ``loss_g``, and the mean logits ``logit_real``, ``logit_fake``.
+        B is a multiple of ``pack``; the ``loss_d`` that is returned is without the penalty.
         """
         checks.check_real(real, self.shape, least=2 if self.settings["batch_norm"] else 1)
         b = real.shape[1]
@@ -161,10 +128,7 @@ class GAN(common.Sampler, nn.Module):
         common.update(self.optimizer_g, loss_g)  # one update for n_critic of the discriminator
 
         self.ema.update(self.generator)  # only sampling sees the average: training goes on with the raw weights
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, logit_real=real_logits, logit_fake=fake_logits)
 
     def packed(self, x: Tensor) -> Tensor:
         """Lay ``pack`` samples at a time side by side: ``(B, C, ...)`` to ``(B / pack, pack C, ...)``."""

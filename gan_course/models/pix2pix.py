@@ -148,15 +148,10 @@ class Pix2Pix(nn.Module):
             too, and batches of 1 to 10; with 1, that is instance norm: the default, because then an image's translation
             depends on that image alone, in training and after it.
         patch: see :class:`PatchGAN`; by default 70, or 34 or 16 for smaller images.
-        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
         l1: :math:`\lambda`, the weight of the mean absolute difference to the target.
         dropout: in the inner layers of the decoder, the only noise there is; 0.5 in the paper.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
+        loss, lr_g, lr_d, beta1, beta2: see :mod:`gan_course.models`.
         ema_decay: decay of the generator average that :meth:`translate` uses; 0, as in the paper, for none.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "pix2pix"
@@ -166,19 +161,11 @@ class Pix2Pix(nn.Module):
     @recorded
     def __init__(
         self,
-        shape: PairShape = (2, 3, 256, 256),
-        width: Count = 64,
-        norm: str = "instance",
-        patch: int | None = None,
-        loss: str = "non-saturating",
-        l1: Weight = 100.0,
-        dropout: Share = 0.5,
-        lr_g: Positive = 2e-4,
-        lr_d: Positive = 2e-4,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
+        shape: PairShape = (2, 3, 256, 256), width: Count = 64, norm: str = "instance", patch: int | None = None,
+        loss: str = "non-saturating", l1: Weight = 100.0, dropout: Share = 0.5,
+        lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.0,
-    ):
+    ):  # fmt: skip
         super().__init__()
         patch = fitting_patch(shape) if patch is None else patch
         self.settings["patch"] = patch
@@ -195,12 +182,7 @@ class Pix2Pix(nn.Module):
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Update the discriminator once, then the generator, with the same translations.
 
-        Args:
-            real: ``(1, B, 2, C, H, W)``: pairs of source and target.
-            labels: not used.
-
-        Returns:
-            Detached scalars: ``loss_d``, ``loss_g``, and its part ``l1`` without the weight.
+        ``real`` is ``(1, B, 2, C, H, W)``: pairs of source and target. ``l1``, a part of ``loss_g``, is unweighted.
         """
         checks.check_real(real, self.shape, batches=1)
         source, target = real[0].unbind(1)
@@ -218,7 +200,7 @@ class Pix2Pix(nn.Module):
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
-        return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "l1": l1.detach()}
+        return common.logged(loss_d=loss_d, loss_g=loss_g, l1=l1)
 
     def judge(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the logits ``(B, h, w)`` of patches of the pair, source and target stacked as channels."""
@@ -226,14 +208,9 @@ class Pix2Pix(nn.Module):
 
     @torch.no_grad()
     def translate(self, x: Tensor, noise: bool = False) -> Tensor:
-        """Translate sources ``(n, C, H, W)`` into targets of the same shape in [-1, 1], by the averaged generator.
+        """Translate sources ``(n, C, H, W)`` in [-1, 1] into targets of the same form, by the averaged generator.
 
-        Args:
-            x: images in [-1, 1].
-            noise: keep dropout on, as the paper does: a weak source of variety. Draws from torch's global generator.
-
-        Raises:
-            ValueError: wrong shape.
+        ``noise`` keeps dropout on, as the paper does: a weak source of variety. Draws from torch's global generator.
         """
         checks.check_images(x, self.shape[1:])
         return common.in_passes(partial(self.ema, noise=noise), x.shape[1:], x)

@@ -14,10 +14,7 @@ from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs on digits; they serve MNIST too.
 _CNN = {"networks": "cnn", "width": 16, "latent_dim": 64, "n_critic": 1, "lr_g": 1e-3, "lr_d": 2e-3}
-RECIPES = {
-    "digits": {**_CNN, "steps": 700, "batch": 64, "size": 16},
-    "mnist": {**_CNN, "steps": 700, "batch": 64, "size": 16},
-}
+RECIPES = {name: {**_CNN, "steps": 700, "batch": 64, "size": 16} for name in ("digits", "mnist")}
 
 #: Side of the images -> side of the coarsest feature maps.
 COARSEST = {8: 4, **dcgan.COARSEST}
@@ -33,8 +30,7 @@ class CNNGenerator(nn.Module):
 
     Args:
         shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64.
-        latent_dim: dimension of the latent vector.
-        width: channels at the side S; twice as many for each halving of the side.
+        latent_dim, width: see :mod:`gan_course.models`; the finest maps have the side S.
     """
 
     def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int):
@@ -60,8 +56,7 @@ class CNNDiscriminator(nn.Module):
     its margin, the hinge loss pulls it by -1 for real and +1 for fake, and rounding decides where it goes.
 
     Args:
-        shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64.
-        width: channels at the side S; twice as many for each halving of the side.
+        shape, width: as of :class:`CNNGenerator`.
         spectral: whether all weights are spectrally normalised.
     """
 
@@ -85,11 +80,8 @@ class CNNDiscriminator(nn.Module):
 class ResNetGenerator(nn.Module):
     """A projection to the coarsest maps, residual blocks that double the side, and a convolution to the image.
 
-    Table 4 is ``ResNetGenerator((3, 32, 32), 128, 128)``: three blocks of 256 channels.
-
-    Args:
-        shape, latent_dim: as in :class:`CNNGenerator`.
-        width: half the channels of its blocks, which have twice those of the discriminator.
+    Table 4 is ``ResNetGenerator((3, 32, 32), 128, 128)``: three blocks of 256 channels. ``width`` is half of those:
+    its blocks have twice the channels of the discriminator's. Shapes are those of :class:`CNNGenerator`.
     """
 
     def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int):
@@ -111,11 +103,7 @@ class ResNetGenerator(nn.Module):
 class ResNetDiscriminator(nn.Module):
     """Two residual blocks that halve the side, two that keep it, the sum over all places, and a linear layer.
 
-    Table 4 is ``ResNetDiscriminator((3, 32, 32), 128)``.
-
-    Args:
-        shape, spectral: as in :class:`CNNDiscriminator`.
-        width: channels of all blocks.
+    Table 4 is ``ResNetDiscriminator((3, 32, 32), 128)``; all blocks have ``width`` channels.
     """
 
     def __init__(self, shape: tuple[int, ...], width: int, spectral: bool = True):
@@ -125,8 +113,7 @@ class ResNetDiscriminator(nn.Module):
         self.blocks = nn.Sequential(
             ResBlockDown(shape[0], width, first=True, spectral=spectral),
             ResBlockDown(width, width, spectral=spectral),
-            ResBlockDown(width, width, downsample=False, spectral=spectral),
-            ResBlockDown(width, width, downsample=False, spectral=spectral),
+            *[ResBlockDown(width, width, downsample=False, spectral=spectral) for _ in range(2)],
             nn.ReLU(),
         )
         self.to_logit = norm(nn.Linear(width, 1, bias=False))
@@ -153,8 +140,8 @@ class SNGAN(common.Sampler, nn.Module):
     ``ema_decay=0``).
 
     Args:
-        shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64, values in [-1, 1].
-        latent_dim: dimension of the standard normal latent.
+        latent_dim, loss, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
+        shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64.
         networks: "cnn" (table 3) or "resnet" (table 4, made for 32x32).
         width: channels of the discriminator's first layer.
         spectral: whether the discriminator is spectrally normalised; False to compare.
@@ -163,13 +150,6 @@ class SNGAN(common.Sampler, nn.Module):
             the recipe for digits, 8 was worse than 1 (Frechet distance 26 to 30 beside 15 to 19; three and five seeds,
             with a generator whose dense layer had no bias yet; with it, 1 gives 16 to 23).
         n_critic: discriminator updates per step; the paper has 5 for the ResNet and 1 or 5 for the CNN.
-        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "sngan"
@@ -177,25 +157,16 @@ class SNGAN(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (3, 32, 32),
-        latent_dim: Count = 128,
-        networks: str = "cnn",
-        width: Count = 64,
-        spectral: bool = True,
-        logit_scale: Positive = 1.0,
-        n_critic: Count = 5,
-        loss: str = "hinge",
-        lr_g: Positive = 2e-4,
-        lr_d: Positive = 2e-4,
-        beta1: Share = 0.0,
-        beta2: Share = 0.9,
+        shape: ImageShape = (3, 32, 32), latent_dim: Count = 128, networks: str = "cnn", width: Count = 64,
+        spectral: bool = True, logit_scale: Positive = 1.0, n_critic: Count = 5, loss: str = "hinge",
+        lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.0, beta2: Share = 0.9,
         ema_decay: Share = 0.99,
-    ):
+    ):  # fmt: skip
         super().__init__()
         if networks not in NETWORKS:
             raise unknown("networks", networks, NETWORKS)
-        self.shape = shape
-        self.latent_dim, self.logit_scale, self.n_critic = latent_dim, logit_scale, n_critic
+        self.shape, self.latent_dim = shape, latent_dim
+        self.logit_scale, self.n_critic = logit_scale, n_critic
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         generator, discriminator = NETWORKS[networks]
         self.generator = generator(shape, latent_dim, width)
@@ -205,16 +176,7 @@ class SNGAN(common.Sampler, nn.Module):
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the discriminator once per batch in ``real``, then the generator once.
-
-        Args:
-            real: ``(n_critic, B, *shape)`` with B of at least 2, a new batch for each discriminator update.
-            labels: not used.
-
-        Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
-            the mean logits ``logit_real``, ``logit_fake``.
-        """
+        """Update the discriminator once per batch in ``real``, ``(n_critic, B, *shape)``, then the generator once."""
         checks.check_real(real, self.shape, least=2)
         b = real.shape[1]
 
@@ -233,10 +195,7 @@ class SNGAN(common.Sampler, nn.Module):
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "logit_real": real_logits.detach().mean(), "logit_fake": fake_logits.detach().mean(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, logit_real=real_logits, logit_fake=fake_logits)
 
     def logits(self, x: Tensor) -> Tensor:
         """Map images ``(B, *shape)`` to what the losses see, ``logit_scale`` times the discriminator's output."""

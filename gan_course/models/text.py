@@ -18,9 +18,7 @@ from gan_course.models.ema import EMA
 
 #: Settings per data set, chosen after trial runs. Backgrounds are obeyed first, then inks; characters come last and
 #: are obeyed by 22 to 40 % only (table text_glyphs). Most wrong captions differ in a colour, which may be why.
-RECIPES = {
-    "glyphs": {"width": 16, "lr_g": 4e-3, "lr_d": 2e-3, "steps": 3_000, "batch": 64, "size": 16},
-}
+RECIPES = {"glyphs": {"width": 16, "lr_g": 4e-3, "lr_d": 2e-3, "steps": 3_000, "batch": 64, "size": 16}}
 PADDING = 0  # the word number that fills up short captions
 EXAMPLES = 64  # captions kept for samples without captions
 
@@ -31,10 +29,6 @@ class CaptionEncoder(nn.Module):
     A mean forgets the order of the words. That is enough where the words tell their roles themselves: in ``glyphs``,
     inks and backgrounds have names of their own. Where "red on blue" and "blue on red" are both possible, it is not,
     and a recurrent network or attention takes its place.
-
-    Args:
-        num_words: size of the vocabulary; word 0 is padding.
-        dim: length of the vector.
     """
 
     def __init__(self, num_words: int, dim: int):
@@ -83,7 +77,7 @@ class TextDiscriminator(nn.Module):
         return self.head(torch.cat([features, caption], 1)).squeeze(1)
 
 
-class TextGAN(common.Sampler, nn.Module):
+class TextGAN(common.LabelledSampler, nn.Module):
     """From captions to images: two networks, their optimizers, and the training step of Algorithm 1 (GAN-CLS).
 
     Each network has a caption encoder of its own, trained by its own loss. Reed et al. train one beforehand, to match
@@ -91,18 +85,11 @@ class TextGAN(common.Sampler, nn.Module):
     generator with every discriminator update.
 
     Args:
-        shape: ``(C, H, W)`` of one image, values in [-1, 1].
+        shape, latent_dim, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
         num_classes: size of the vocabulary; word numbers are 0 (padding) to num_classes - 1.
         max_words: length of the longest caption.
-        latent_dim: dimension of the standard normal latent.
         text_dim: length of an encoded caption.
         width: channels at full size, in both networks; twice as many after each halving.
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "text"
@@ -112,18 +99,11 @@ class TextGAN(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (3, 32, 32),
-        num_classes: Count = 38,
-        max_words: Count = 16,
-        latent_dim: Count = 64,
-        text_dim: Count = 64,
-        width: Count = 16,
-        lr_g: Positive = 2e-3,
-        lr_d: Positive = 1e-3,
-        beta1: Share = 0.5,
-        beta2: Share = 0.999,
+        shape: ImageShape = (3, 32, 32), num_classes: Count = 38, max_words: Count = 16,
+        latent_dim: Count = 64, text_dim: Count = 64, width: Count = 16,
+        lr_g: Positive = 2e-3, lr_d: Positive = 1e-3, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.99,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.shape, self.num_classes, self.max_words, self.latent_dim = shape, num_classes, max_words, latent_dim
         self.generator = TextGenerator(shape, latent_dim, width, num_classes, text_dim)
@@ -134,21 +114,14 @@ class TextGAN(common.Sampler, nn.Module):
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the discriminator once per batch in ``real``, then the generator once.
+        """Update the discriminator once per batch in ``real``, ``(n_critic, B, C, H, W)``, then the generator once.
 
-        The wrong caption of an image is that of the one before it in the batch. By chance it may be right, too.
-
-        Args:
-            real: ``(n_critic, B, C, H, W)`` in [-1, 1], B at least 2.
-            labels: ``(n_critic, B, L)``, the word numbers of their captions, L at most ``max_words``.
-
-        Returns:
-            Detached scalars of the last discriminator update and the generator update: ``loss_d``, ``loss_g``, and
-            the mean logits ``logit_right`` and ``logit_wrong`` of real images with each kind of caption, and
-            ``logit_fake``.
+        ``labels`` are the word numbers of their captions, ``(n_critic, B, L)`` with L at most ``max_words``. The wrong
+        caption of an image is that of the one before it in the batch; by chance it may be right, too. Returned are the
+        mean logits ``logit_right`` and ``logit_wrong`` of real images with each kind of caption, and ``logit_fake``.
         """
         checks.check_real(real, self.shape, least=2)
-        captions = self.checked(labels, real.shape[:2]).to(real.device)
+        captions = self.checked_labels(labels, real.shape[:2]).to(real.device)
         b = real.shape[1]
         self.keep_examples(parallel.gather(captions[0]))
         for x, words in zip(real, captions, strict=True):
@@ -166,17 +139,19 @@ class TextGAN(common.Sampler, nn.Module):
         loss_g = losses.generator_non_saturating(self.discriminator(self.generator(self.latents(b), words), words))
         common.update(self.optimizer_g, loss_g)
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "logit_right": right.detach().mean(),
-            "logit_wrong": wrong.detach().mean(), "logit_fake": fakes.detach().mean(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, logit_right=right, logit_wrong=wrong, logit_fake=fakes)
 
-    def checked(self, captions: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    def checked_labels(self, captions: Tensor | None, shape: tuple[int, ...]) -> Tensor:
         """Return ``captions`` as int64 if they are word numbers ``(*shape, L)`` with L from 1 to ``max_words``."""
-        length = captions.shape[-1] if captions is not None and captions.ndim else 1
+        length = captions.shape[-1] if isinstance(captions, Tensor) and captions.ndim else 1
         if not 1 <= length <= self.max_words:
             raise ValueError(f"labels must hold 1 to {self.max_words} words per caption, got {length}")
         return checks.check_labels(captions, (*shape, length), self.num_classes).long()
+
+    def default_labels(self, n: int) -> Tensor:
+        """Return :attr:`examples` in turn, ``(n, max_words)``: captions of the first batch that the model was trained
+        on, which its checkpoints hold; before any training they are empty."""
+        return self.examples[torch.arange(n, device=self.examples.device) % EXAMPLES]
 
     @torch.no_grad()
     def keep_examples(self, words: Tensor) -> None:
@@ -184,22 +159,3 @@ class TextGAN(common.Sampler, nn.Module):
         words = words[torch.arange(EXAMPLES, device=words.device) % len(words)]
         words = pad(words, (0, self.max_words - words.shape[1]), value=PADDING)
         self.examples.copy_(torch.where(self.examples.any(), self.examples, words))
-
-    @torch.no_grad()
-    def decode(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Map latents ``(n, latent_dim)`` and word numbers ``(n, L)`` to images ``(n, C, H, W)`` by the averaged
-        generator."""
-        checks.check_latents(z, self.latent_dim)
-        return common.in_passes(self.ema, self.shape, z, self.checked(labels, z.shape[:1]).to(z.device))
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, C, H, W)`` images for the captions ``labels`` (n, L).
-
-        Without ``labels``, the captions are :attr:`examples`, in turn: those of the first batch that the model was
-        trained on, which its checkpoints hold; before any training they are empty. The same ``generator`` seed gives
-        the same latents on every device if it lives on the CPU.
-        """
-        checks.check_count(n)
-        if labels is None:
-            labels = self.examples[torch.arange(n, device=self.examples.device) % EXAMPLES]
-        return self.decode(self.latents(n, generator), labels)

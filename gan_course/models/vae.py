@@ -20,6 +20,7 @@ from torch.nn.functional import logsigmoid
 
 from gan_course import checks, parallel
 from gan_course.checks import Count, ImageShape, Levels, Positive, Share, Weight, recorded
+from gan_course.losses import widened
 from gan_course.models import common
 from gan_course.models.autoregressive import from_levels, to_levels
 from gan_course.models.ema import EMA
@@ -82,14 +83,8 @@ class DiscretizedLogistic:
 
 def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
     """Two hidden layers with ReLU."""
-    return nn.Sequential(
-        nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs)
-    )
-
-
-def widened(x: Tensor) -> Tensor:
-    """Return ``x`` in float32 if autocast left it narrower: bfloat16 hardly tells one of 256 levels from the next."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    hidden = [nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*hidden, nn.Linear(width, outputs))
 
 
 class Encoder(nn.Module):
@@ -101,8 +96,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map images ``(B, *shape)`` to means and log variances, ``(B, latent_dim)`` each."""
-        mean, log_variance = widened(self.layers(x.flatten(1))).chunk(2, 1)
-        return mean, log_variance
+        return widened(self.layers(x.flatten(1))).chunk(2, 1)
 
 
 class Decoder(nn.Module):
@@ -115,7 +109,8 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> DiscretizedLogistic:
         """Map latents ``(B, latent_dim)`` to distributions of pixels ``(B, *shape)``."""
-        mean, log_scale = widened(self.layers(z)).unflatten(1, (2, *self.shape)).unbind(1)
+        outputs = widened(self.layers(z))  # bfloat16 hardly tells one of 256 levels from the next
+        mean, log_scale = outputs.unflatten(1, (2, *self.shape)).unbind(1)
         return DiscretizedLogistic(mean, log_scale - 2, self.levels)  # so that training starts at a scale near 0.14
 
 
@@ -123,17 +118,11 @@ class VAE(common.Sampler, nn.Module):
     r"""VAE: encoder, decoder, and the training step of Algorithm 1.
 
     Args:
-        shape: shape of one image, ``(C, H, W)``.
+        shape, latent_dim, width: see :mod:`gan_course.models`.
         levels: grey levels that images are taken to have; each value is mapped to the nearest.
-        latent_dim: dimension of the latent.
-        width: hidden units per layer, in both networks.
         beta: weight of the KL divergence (Higgins et al., 2017); 1 for the ELBO.
-        lr: Adam's learning rate.
-        beta1, beta2: Adam's decay rates.
+        lr, beta1, beta2: Adam's learning rate and decay rates.
         ema_decay: decay of the averages that everything but :meth:`step` uses.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "vae"
@@ -142,16 +131,9 @@ class VAE(common.Sampler, nn.Module):
     @recorded
     def __init__(
         self,
-        shape: ImageShape = (1, 28, 28),
-        levels: Levels = 256,
-        latent_dim: Count = 16,
-        width: Count = 256,
-        beta: Weight = 1.0,
-        lr: Positive = 1e-3,
-        beta1: Share = 0.9,
-        beta2: Share = 0.999,
-        ema_decay: Share = 0.99,
-    ):
+        shape: ImageShape = (1, 28, 28), levels: Levels = 256, latent_dim: Count = 16, width: Count = 256,
+        beta: Weight = 1.0, lr: Positive = 1e-3, beta1: Share = 0.9, beta2: Share = 0.999, ema_decay: Share = 0.99,
+    ):  # fmt: skip
         super().__init__()
         self.shape, self.levels, self.latent_dim, self.beta = shape, levels, latent_dim, beta
         self.encoder = Encoder(shape, latent_dim, width)
@@ -160,15 +142,10 @@ class VAE(common.Sampler, nn.Module):
         self.optimizer = common.adam(nn.ModuleList([self.encoder, self.decoder]), lr, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Take one step down minus the ELBO, estimated with one latent per image.
+        """Take one step down minus the ELBO of ``real``, ``(1, B, *shape)``, estimated with one latent per image.
 
-        Args:
-            real: ``(1, B, *shape)`` in [-1, 1].
-            labels: not used.
-
-        Returns:
-            Detached means over the batch in bits per pixel (of each channel): ``reconstruction``, ``kl``, and
-            ``loss``, the first plus beta times the second.
+        Returned are means in bits per pixel (of each channel): ``reconstruction``, ``kl``, and ``loss``, the first plus
+        beta times the second.
         """
         checks.check_real(real, self.shape)
         x = real.flatten(0, 1)
@@ -181,7 +158,7 @@ class VAE(common.Sampler, nn.Module):
 
         self.ema_encoder.update(self.encoder)
         self.ema_decoder.update(self.decoder)
-        return {"loss": loss.detach(), "reconstruction": reconstruction.detach(), "kl": kl.detach()}
+        return common.logged(loss=loss, reconstruction=reconstruction, kl=kl)
 
     @staticmethod
     def reparametrize(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
@@ -200,13 +177,8 @@ class VAE(common.Sampler, nn.Module):
         Burda et al. (2016), section 3. For k = 1 its mean over draws is minus the ELBO; with k that mean falls
         towards the true value and never below (Theorem 1).
 
-        Args:
-            x: ``(n, *shape)`` in [-1, 1].
-            samples: latents per image.
-            generator: where the latents come from.
-
-        Returns:
-            ``(n,)``. Take its mean: a single estimate may lie below the true value by chance.
+        ``x`` is ``(n, *shape)`` in [-1, 1], the result ``(n,)``. Take its mean: a single estimate may lie below the
+        true value by chance.
         """
         checks.check_images(x, self.shape)
         checks.at_least("samples", samples, 1)
@@ -245,7 +217,7 @@ class VAE(common.Sampler, nn.Module):
         the smooth means of p(x|z) instead, which is what most published pictures show: they hide that noise, and
         the model holds them to be no typical images. ``labels`` are not used.
         """
-        checks.check_count(n)
+        checks.at_least("n", n, 1)
         z = self.latents(n, generator)
         if mean:
             return self.decode(z)

@@ -38,35 +38,19 @@ class Wasserstein(common.Sampler, nn.Module):
     sample makes sense only then. (The clipped critic of Arjovsky et al. had batch norm.)
 
     Args:
-        shape: shape of one sample, ``(C, H, W)`` with values in [-1, 1] or ``(dim,)``.
-        latent_dim: dimension of the standard normal latent.
-        width: hidden units per layer of the perceptrons, or channels of the finest hidden maps of the convolutional
-            networks.
+        shape, latent_dim, width, ema_decay, n_critic: see :mod:`gan_course.models`.
         networks: "mlp" for the perceptrons of :mod:`gan_course.models.gan`, or "conv" for the convolutional networks of
             :mod:`gan_course.models.dcgan`, which take square images of some sizes.
         batch_norm: batch norm in the generator; True for "conv".
         slope_g: slope of the generator's LeakyReLUs below 0; 0 (a ReLU) for "conv".
-        ema_decay: decay of the generator average that :meth:`sample` draws from.
-        n_critic: critic updates per step.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        latent_dim: int,
-        width: int,
-        networks: str,
-        batch_norm: bool,
-        slope_g: float,
-        ema_decay: float,
-        n_critic: int,
-    ):
+        self, shape: tuple[int, ...], latent_dim: int, width: int, networks: str, batch_norm: bool, slope_g: float,
+        n_critic: int, ema_decay: float,
+    ):  # fmt: skip
         super().__init__()
-        self.shape = shape
-        self.latent_dim = latent_dim
+        self.shape, self.latent_dim = shape, latent_dim
         self.n_critic = n_critic  # what `fit` puts first in `real`
         self.least = 2 if batch_norm else 1  # samples per batch
         if networks == "mlp":
@@ -92,12 +76,9 @@ class WGAN(Wasserstein):
     500th.
 
     Args:
-        shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic: see :class:`Wasserstein`.
+        shape, latent_dim, width, networks, batch_norm, slope_g, n_critic, ema_decay: see :class:`Wasserstein`.
         clip: c in Algorithm 1.
         lr_g, lr_d: learning rates of RMSProp; with momentum, the paper reports, training was unstable.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     family = "wgan"
@@ -105,33 +86,19 @@ class WGAN(Wasserstein):
     @recorded
     def __init__(
         self,
-        shape: SampleShape = (1, 28, 28),
-        latent_dim: Count = 64,
-        width: Count = 128,
-        networks: str = "mlp",
-        batch_norm: bool = True,
-        slope_g: Share = 0.0,
-        n_critic: Count = 5,
-        clip: Positive = 0.01,
-        lr_g: Positive = 5e-5,
-        lr_d: Positive = 5e-5,
-        ema_decay: Share = 0.99,
-    ):
-        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
+        shape: SampleShape = (1, 28, 28), latent_dim: Count = 64, width: Count = 128,
+        networks: str = "mlp", batch_norm: bool = True, slope_g: Share = 0.0,
+        n_critic: Count = 5, clip: Positive = 0.01,
+        lr_g: Positive = 5e-5, lr_d: Positive = 5e-5, ema_decay: Share = 0.99,
+    ):  # fmt: skip
+        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, n_critic, ema_decay)
         self.clip = clip
         self.optimizer_g = torch.optim.RMSprop(self.generator.parameters(), lr_g)  # not Adam: see lr_g
         self.optimizer_d = torch.optim.RMSprop(self.critic.parameters(), lr_d)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the critic once per batch in ``real``, clipping it each time, then the generator once.
-
-        Args:
-            real: ``(n_critic, B, *shape)``, a new batch for each critic update.
-            labels: not used.
-
-        Returns:
-            Detached scalars of the last critic update and the generator update: ``loss_d``, ``loss_g``, and
-            ``wasserstein``, the critic's estimate E f(x) - E f(G(z)): minus ``loss_d``.
+        """Update the critic once per batch in ``real``, ``(n_critic, B, *shape)``, clipping it each time, then the
+        generator once. Returned is also ``wasserstein``, the critic's estimate E f(x) - E f(G(z)): minus ``loss_d``.
         """
         checks.check_real(real, self.shape, self.least)
         b = real.shape[1]
@@ -149,7 +116,7 @@ class WGAN(Wasserstein):
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
-        return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "wasserstein": -loss_d.detach()}
+        return common.logged(loss_d=loss_d, loss_g=loss_g, wasserstein=-loss_d)
 
 
 class WGANGP(Wasserstein):
@@ -158,14 +125,10 @@ class WGANGP(Wasserstein):
     The defaults of rates, ``penalty`` and ``n_critic`` are those of Algorithm 1.
 
     Args:
-        shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic: see :class:`Wasserstein`.
+        shape, latent_dim, width, networks, batch_norm, slope_g, n_critic, ema_decay: see :class:`Wasserstein`.
         penalty: weight of :func:`gan_course.losses.gradient_penalty`, lambda in Algorithm 1; 0 for no constraint.
         one_sided: penalise slopes above 1 only (Petzka et al., 2018).
-        lr_g, lr_d: Adam's learning rates.
-        beta1, beta2: Adam's decay rates, for both networks.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        lr_g, lr_d, beta1, beta2: see :mod:`gan_course.models`.
     """
 
     family = "wgan-gp"
@@ -173,36 +136,22 @@ class WGANGP(Wasserstein):
     @recorded
     def __init__(
         self,
-        shape: SampleShape = (1, 28, 28),
-        latent_dim: Count = 64,
-        width: Count = 128,
-        networks: str = "mlp",
-        batch_norm: bool = True,
-        slope_g: Share = 0.0,
-        n_critic: Count = 5,
-        penalty: Weight = 10.0,
-        one_sided: bool = False,
-        lr_g: Positive = 1e-4,
-        lr_d: Positive = 1e-4,
-        beta1: Share = 0.0,
-        beta2: Share = 0.9,
+        shape: SampleShape = (1, 28, 28), latent_dim: Count = 64, width: Count = 128,
+        networks: str = "mlp", batch_norm: bool = True, slope_g: Share = 0.0,
+        n_critic: Count = 5, penalty: Weight = 10.0, one_sided: bool = False,
+        lr_g: Positive = 1e-4, lr_d: Positive = 1e-4, beta1: Share = 0.0, beta2: Share = 0.9,
         ema_decay: Share = 0.99,
-    ):
-        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, ema_decay, n_critic)
+    ):  # fmt: skip
+        super().__init__(shape, latent_dim, width, networks, batch_norm, slope_g, n_critic, ema_decay)
         self.penalty, self.one_sided = penalty, one_sided
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.critic, lr_d, beta1, beta2)
 
     def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Update the critic once per batch in ``real``, then the generator once.
+        """Update the critic once per batch in ``real``, ``(n_critic, B, *shape)``, then the generator once.
 
-        Args:
-            real: ``(n_critic, B, *shape)``, a new batch for each critic update.
-            labels: not used.
-
-        Returns:
-            Detached scalars of the last critic update and the generator update: ``loss_d`` (with the weighted
-            penalty), ``loss_g``, ``wasserstein`` (the estimate E f(x) - E f(G(z))), ``penalty`` (without its weight).
+        Returned are also ``wasserstein`` (the estimate E f(x) - E f(G(z))) and ``penalty`` (without its weight), which
+        make up ``loss_d``, minus the one plus the weighted other.
         """
         checks.check_real(real, self.shape, self.least)
         b = real.shape[1]
@@ -221,7 +170,4 @@ class WGANGP(Wasserstein):
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)
-        return {
-            "loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
-            "wasserstein": -negative_distance.detach(), "penalty": penalty.detach(),
-        }  # fmt: skip
+        return common.logged(loss_d=loss_d, loss_g=loss_g, wasserstein=-negative_distance, penalty=penalty)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,21 +26,14 @@ class FDivergence:
     with equality at :math:`T = f'(p / q)`; Nguyen et al. (2010), Nowozin et al. (2016), equation 4. A network returns
     any real number v; the activation :math:`g_f` takes it into that domain, :math:`T = g_f(v)`. All fields map tensors
     to tensors of the same shape.
-
-    Attributes:
-        name: the key in :data:`F_DIVERGENCES`.
-        f: the convex function, of density ratios u > 0.
-        derivative: :math:`f'`, of density ratios u > 0: the optimal T.
-        conjugate: :math:`f^*`, of t in its domain.
-        activation: :math:`g_f`, of any real v.
-        conjugate_of_activation: :math:`f^*(g_f(v))`, computed without the overflow and the lost digits of its parts.
     """
 
-    name: str
-    f: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor], Tensor]
-    conjugate: Callable[[Tensor], Tensor]
-    activation: Callable[[Tensor], Tensor]
+    name: str  #: the key in :data:`F_DIVERGENCES`
+    f: Callable[[Tensor], Tensor]  #: the convex function, of density ratios u > 0
+    derivative: Callable[[Tensor], Tensor]  #: :math:`f'`, of density ratios u > 0: the optimal T
+    conjugate: Callable[[Tensor], Tensor]  #: :math:`f^*`, of t in its domain
+    activation: Callable[[Tensor], Tensor]  #: :math:`g_f`, of any real v
+    #: :math:`f^*(g_f(v))`, computed without the overflow and the lost digits of its parts
     conjugate_of_activation: Callable[[Tensor], Tensor]
 
     def bound(self, outputs_p: Tensor, outputs_q: Tensor) -> Tensor:
@@ -48,12 +42,8 @@ class FDivergence:
         A discriminator maximises it. It is a bound in expectation: on the samples that the network was trained with it
         can lie far above the divergence.
 
-        Args:
-            outputs_p, outputs_q: ``(n,)`` and ``(m,)``, what the network returns on samples of p and of q, without
-                activation; at least one each.
-
-        Returns:
-            A scalar tensor, in nats.
+        ``outputs_p`` and ``outputs_q``, ``(n,)`` and ``(m,)``, at least one each, are what the network returns on
+        samples of p and of q, without activation. The result is in nats.
         """
         for name, outputs in (("outputs_p", outputs_p), ("outputs_q", outputs_q)):
             if outputs.ndim != 1 or not len(outputs):
@@ -74,63 +64,44 @@ F_DIVERGENCES: dict[str, FDivergence] = {
     row.name: row
     for row in (
         FDivergence(
-            "KL",
-            f=lambda u: torch.xlogy(u, u),
-            derivative=lambda u: 1 + u.log(),
+            "KL", f=lambda u: torch.xlogy(u, u), derivative=lambda u: 1 + u.log(),
             conjugate=lambda t: (t - 1).exp(),
-            activation=_same,
-            conjugate_of_activation=lambda v: (v - 1).exp(),
+            activation=_same, conjugate_of_activation=lambda v: (v - 1).exp(),
         ),
         FDivergence(
-            "reverse KL",
-            f=lambda u: -u.log(),
-            derivative=lambda u: -1 / u,
+            "reverse KL", f=lambda u: -u.log(), derivative=lambda u: -1 / u,
             conjugate=lambda t: -1 - (-t).log(),  # t < 0
-            activation=lambda v: -(-v).exp(),
-            conjugate_of_activation=lambda v: v - 1,
+            activation=lambda v: -(-v).exp(), conjugate_of_activation=lambda v: v - 1,
         ),
         FDivergence(
-            "Jensen-Shannon",
-            f=lambda u: 0.5 * (torch.xlogy(u, u) - (u + 1) * ((u + 1) / 2).log()),
+            "Jensen-Shannon", f=lambda u: 0.5 * (torch.xlogy(u, u) - (u + 1) * ((u + 1) / 2).log()),
             derivative=lambda u: 0.5 * (2 * u / (u + 1)).log(),
             conjugate=lambda t: -0.5 * (2 - (2 * t).exp()).log(),  # t < log(2) / 2
             activation=lambda v: 0.5 * (math.log(2) + logsigmoid(v)),
             conjugate_of_activation=lambda v: 0.5 * (softplus(v) - math.log(2)),
         ),
         FDivergence(
-            "squared Hellinger",
-            f=lambda u: (u.sqrt() - 1).square(),
-            derivative=lambda u: 1 - u.rsqrt(),
+            "squared Hellinger", f=lambda u: (u.sqrt() - 1).square(), derivative=lambda u: 1 - u.rsqrt(),
             conjugate=lambda t: t / (1 - t),  # t < 1
-            activation=lambda v: 1 - (-v).exp(),
-            conjugate_of_activation=lambda v: v.exp() - 1,
+            activation=lambda v: 1 - (-v).exp(), conjugate_of_activation=lambda v: v.exp() - 1,
         ),
         FDivergence(
-            "Pearson",
-            f=lambda u: (u - 1).square(),
-            derivative=lambda u: 2 * (u - 1),
+            "Pearson", f=lambda u: (u - 1).square(), derivative=lambda u: 2 * (u - 1),
             conjugate=lambda t: t.square() / 4 + t,
-            activation=_same,
-            conjugate_of_activation=lambda v: v.square() / 4 + v,
+            activation=_same, conjugate_of_activation=lambda v: v.square() / 4 + v,
         ),
         FDivergence(
-            "total variation",
-            f=lambda u: 0.5 * (u - 1).abs(),
-            derivative=lambda u: 0.5 * (u - 1).sign(),
+            "total variation", f=lambda u: 0.5 * (u - 1).abs(), derivative=lambda u: 0.5 * (u - 1).sign(),
             conjugate=_same,  # -1/2 <= t <= 1/2
-            activation=lambda v: 0.5 * v.tanh(),
-            conjugate_of_activation=lambda v: 0.5 * v.tanh(),
+            activation=lambda v: 0.5 * v.tanh(), conjugate_of_activation=lambda v: 0.5 * v.tanh(),
         ),
         FDivergence(
-            "GAN",
-            f=lambda u: torch.xlogy(u, u) - (u + 1) * (u + 1).log(),
-            derivative=lambda u: (u / (u + 1)).log(),
+            "GAN", f=lambda u: torch.xlogy(u, u) - (u + 1) * (u + 1).log(), derivative=lambda u: (u / (u + 1)).log(),
             conjugate=lambda t: -(-t.expm1()).log(),  # t < 0
-            activation=logsigmoid,
-            conjugate_of_activation=softplus,
+            activation=logsigmoid, conjugate_of_activation=softplus,
         ),
     )
-}
+}  # fmt: skip
 
 
 def f_divergence(name: str) -> FDivergence:
@@ -150,9 +121,6 @@ def mmd_squared(x: Tensor, y: Tensor, bandwidths: float | Sequence[float]) -> Te
     Args:
         x, y: ``(n, dim)`` and ``(m, dim)``, at least two rows each.
         bandwidths: h > 0, in the units of the samples; one or several.
-
-    Returns:
-        A scalar tensor, differentiable in ``x`` and ``y``.
     """
     widths = [bandwidths] if isinstance(bandwidths, (int, float)) else list(bandwidths)
     if not widths or not all(0 < h < math.inf for h in widths):
@@ -172,22 +140,14 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
     and Rizzo (2013). On the line it is :math:`2 \int (F - G)^2`. ``scipy.stats.energy_distance`` is the square root of
     the biased estimate. The gradient is 0 where two points coincide.
 
-    Args:
-        x, y: ``(n, dim)`` and ``(m, dim)``, at least two rows each.
-
-    Returns:
-        A scalar tensor, in the units of the samples; it can turn out negative.
+    ``x`` and ``y`` are ``(n, dim)`` and ``(m, dim)``, at least two rows each. The result is in their units, and can
+    turn out negative.
     """
-
-    def distance(a: Tensor, b: Tensor) -> Tensor:
-        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # the other mode loses digits
-
+    distance = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")  # the other mode loses digits
     return _between_minus_within(distance, x, y, diagonal=0.0)
 
 
-def _between_minus_within(
-    distance: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, diagonal: float
-) -> Tensor:
+def _between_minus_within(distance: Callable[..., Tensor], x: Tensor, y: Tensor, diagonal: float) -> Tensor:
     """Return ``2 E d(X, Y) - E d(X, X') - E d(Y, Y')``, without the pairs of a point with itself (``diagonal``)."""
     for name, sample in (("x", x), ("y", y)):
         if sample.ndim != 2 or len(sample) < 2:
@@ -204,24 +164,14 @@ def kl_gaussians(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -
     .. math:: \tfrac12 \bigl(\operatorname{tr}(\Sigma_q^{-1} \Sigma_p) - d
               + (\mu_q - \mu_p)^\top \Sigma_q^{-1} (\mu_q - \mu_p) + \log\det \Sigma_q - \log\det \Sigma_p\bigr)
 
-    Args:
-        mean_p, mean_q: ``(d,)``.
-        cov_p, cov_q: ``(d, d)``, symmetric and positive definite.
-
-    Returns:
-        A scalar tensor, in nats.
+    Means are ``(d,)``, covariances ``(d, d)``, symmetric and positive definite; the result is in nats.
     """
-    d = len(mean_p) if mean_p.ndim == 1 else -1
-    for name, value, expected in (
-        ("mean_p", mean_p, (d,)),
-        ("cov_p", cov_p, (d, d)),
-        ("mean_q", mean_q, (d,)),
-        ("cov_q", cov_q, (d, d)),
-    ):
-        if tuple(value.shape) != expected:
-            wanted = "(d,)" if d < 0 else expected
+    if mean_p.ndim != 1:
+        raise ValueError(f"mean_p must be (d,), got {tuple(mean_p.shape)}")
+    d, factors = len(mean_p), []
+    for name, value, wanted in (("cov_p", cov_p, (d, d)), ("mean_q", mean_q, (d,)), ("cov_q", cov_q, (d, d))):
+        if value.shape != wanted:
             raise ValueError(f"{name} must be {wanted}, got {tuple(value.shape)}")
-    factors = []
     for name, cov in (("cov_p", cov_p), ("cov_q", cov_q)):
         factor, failed = torch.linalg.cholesky_ex(cov)
         if failed or not torch.allclose(cov, cov.T):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from gan_course import losses
+from gan_course import checks, losses
 from gan_course.errors import unknown
 
 #: How both players move; see :func:`update`.
@@ -29,12 +29,7 @@ METHODS = ("simultaneous", "alternating", "extragradient", "consensus")
 
 @dataclass(frozen=True)
 class Game:
-    """Two losses: functions of theta ``(..., n)`` and phi ``(..., m)`` that return their sum over all games, a scalar.
-
-    Attributes:
-        loss_g: what theta makes small.
-        loss_d: what phi makes small.
-    """
+    """Two losses, which theta ``(..., n)`` and phi ``(..., m)`` make small; each returns its sum over all games."""
 
     loss_g: Callable[[Tensor, Tensor], Tensor]
     loss_d: Callable[[Tensor, Tensor], Tensor]
@@ -43,8 +38,7 @@ class Game:
 def bilinear(matrix: Tensor | None = None) -> Game:
     r"""The zero-sum game :math:`L_G = \theta^\top A \phi = -L_D`, whose players turn around the origin.
 
-    Args:
-        matrix: A, ``(n, m)``; the number 1 if not given.
+    ``matrix`` is A, ``(n, m)``; the number 1 if not given.
     """
     a = torch.ones(1, 1, dtype=torch.float64) if matrix is None else matrix
     if a.ndim != 2:
@@ -63,14 +57,8 @@ def dirac_gan(loss: str = "non-saturating", *, r1: float = 0.0, penalty: float =
     of that module, for this discriminator: its slope is :math:`\phi` everywhere, so R1 is :math:`\tfrac12 \phi^2` and
     the penalty of WGAN-GP is :math:`(|\phi| - 1)^2`, wherever the points are taken.
 
-    Args:
-        loss: name of the game, a key of :data:`gan_course.losses.LOSSES`.
-        r1: weight of R1.
-        penalty: weight of WGAN-GP's penalty.
-        one_sided: whether that penalises slopes above 1 only.
-
-    Returns:
-        A game with one parameter per player, ``(..., 1)`` each.
+    There is one parameter per player, ``(..., 1)``. ``loss`` is a key of :data:`gan_course.losses.LOSSES`, ``r1`` and
+    ``penalty`` are weights; with ``one_sided``, the latter penalises slopes above 1 only.
     """
     loss_d, loss_g = losses.pair(loss)
     for name, value in (("r1", r1), ("penalty", penalty)):
@@ -93,7 +81,11 @@ def dirac_gan(loss: str = "non-saturating", *, r1: float = 0.0, penalty: float =
 
 def vector_field(game: Game, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """Return the directions in which both players walk, of the shapes of ``theta`` and ``phi``, with their graph."""
-    _check(theta, phi)
+    if theta.ndim < 1 or theta.shape[:-1] != phi.shape[:-1]:
+        shapes = f"{tuple(theta.shape)} and {tuple(phi.shape)}"
+        raise ValueError(f"theta and phi must be (..., n) and (..., m), got {shapes}")
+    if not (theta.is_floating_point() and phi.is_floating_point()):
+        raise ValueError(f"theta and phi must be floating point, got {theta.dtype} and {phi.dtype}")
     # New nodes of the graph: where phi was itself computed from theta, the derivative by theta must not pass there.
     theta, phi = (x.view_as(x) if x.requires_grad else x.detach().requires_grad_(True) for x in (theta, phi))
     return _downhill(game.loss_g, 0, theta, phi), _downhill(game.loss_d, 1, theta, phi)
@@ -109,17 +101,12 @@ def update(
     (Korpelevich, 1976; Gidel et al., 2019, section 3.2). ``consensus``: simultaneous, and both also make
     :math:`\tfrac12 \|v\|^2` small, with a weight (Mescheder et al., 2017, Algorithm 2).
 
-    Args:
-        game: the game.
-        theta, phi: ``(..., n)`` and ``(..., m)``.
-        method: one of :data:`METHODS`.
-        lr: learning rate of both.
-        weight: of the last term in ``consensus``.
+    ``theta`` is ``(..., n)``, ``phi`` ``(..., m)``, ``lr`` the learning rate of both, ``weight`` that of the last term
+    in ``consensus``.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    if not lr > 0:
-        raise ValueError(f"lr must be positive, got {lr}")
+    checks.positive("lr", lr)
     v_theta, v_phi = vector_field(game, theta, phi)
     if method == "alternating":
         phi = phi + lr * v_phi
@@ -136,27 +123,16 @@ def update(
 
 
 def simulate(
-    game: Game,
-    theta: Tensor,
-    phi: Tensor,
-    *,
-    steps: int,
-    method: str = "simultaneous",
-    lr: float = 0.1,
-    weight: float = 1.0,
-    clip: float | None = None,
-) -> tuple[Tensor, Tensor]:
+    game: Game, theta: Tensor, phi: Tensor, *, steps: int,
+    method: str = "simultaneous", lr: float = 0.1, weight: float = 1.0, clip: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Play ``steps`` steps; return the paths ``(steps + 1, ..., n)`` and ``(steps + 1, ..., m)``, start included.
 
-    Args:
-        game, theta, phi, method, lr, weight: see :func:`update`.
-        steps: at least 1.
-        clip: keep phi in [-clip, clip] after each step, as WGAN clips its weights; not at all if not given.
+    With ``clip``, phi is kept in [-clip, clip] after each step, as WGAN clips its weights. All else: :func:`update`.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be positive, got {clip}")
+    checks.at_least("steps", steps, 1)
+    if clip is not None:
+        checks.positive("clip", clip)
     path = [(theta.detach(), phi.detach())]
     for _ in range(steps):
         theta, phi = (x.detach() for x in update(game, *path[-1], method=method, lr=lr, weight=weight))
@@ -192,12 +168,3 @@ def _jacobian(step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], theta: Te
 def _downhill(loss: Callable[[Tensor, Tensor], Tensor], player: int, theta: Tensor, phi: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(loss(theta, phi), (theta, phi)[player], create_graph=True)
     return -gradient
-
-
-def _check(theta: Tensor, phi: Tensor) -> None:
-    if theta.ndim < 1 or theta.shape[:-1] != phi.shape[:-1]:
-        raise ValueError(
-            f"theta and phi must be (..., n) and (..., m), got {tuple(theta.shape)} and {tuple(phi.shape)}"
-        )
-    if not (theta.is_floating_point() and phi.is_floating_point()):
-        raise ValueError(f"theta and phi must be floating point, got {theta.dtype} and {phi.dtype}")

@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from gan_course import checks
 from gan_course.layers import GroupSort, advance_spectral_norms, spectral_norm
 from gan_course.losses import critic_wasserstein
 
@@ -67,16 +68,14 @@ def two_bumps() -> GaussianMixture:
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> GaussianMixture:
     """``modes`` narrow Gaussians evenly spaced on a circle (Lin et al., 2018, section 4.1)."""
-    if modes < 1:
-        raise ValueError(f"modes must be at least 1, got {modes}")
+    checks.at_least("modes", modes, 1)
     angle = torch.arange(modes) * (2 * math.pi / modes)
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std)
 
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
     """``side`` squared narrow Gaussians on a square grid around the origin (Lin et al., 2018, section 4.1)."""
-    if side < 1:
-        raise ValueError(f"side must be at least 1, got {side}")
+    checks.at_least("side", side, 1)
     ticks = (torch.arange(side) - (side - 1) / 2) * spacing
     return GaussianMixture(torch.cartesian_prod(ticks, ticks), std)
 
@@ -89,8 +88,7 @@ class LipschitzCritic(nn.Module):
 
     Args:
         dim: dimension of the points.
-        width: units per hidden layer, an even number for GroupSort.
-        depth: hidden layers.
+        width, depth: units per hidden layer, an even number for GroupSort, and hidden layers.
         activation: makes an activation, 1-Lipschitz and without parameters.
     """
 
@@ -113,15 +111,11 @@ class LipschitzCritic(nn.Module):
 
 
 def estimate_wasserstein(
-    critic: LipschitzCritic,
-    p_samples: Tensor,
-    q_samples: Tensor,
-    *,
-    steps: int = 500,
-    lr: float = 1e-2,
-    iterations: int = 3,
-) -> float:
-    r"""Train ``critic`` to tell two samples apart; return :math:`E_p[f] - E_q[f]`, an estimate of their distance.
+    critic: LipschitzCritic, p_samples: Tensor, q_samples: Tensor,
+    *, steps: int = 500, lr: float = 1e-2, iterations: int = 3,
+) -> float:  # fmt: skip
+    r"""Train ``critic`` to tell two samples apart; return :math:`E_p[f] - E_q[f]`, an estimate of their distance, in
+    their units.
 
     By Kantorovich and Rubinstein :math:`W_1(p, q)` is the maximum over all 1-Lipschitz f; Arjovsky et al. (2017),
     equation 2. So the estimate is never above the exact distance between the two samples (but for rounding and what the
@@ -131,20 +125,14 @@ def estimate_wasserstein(
     Args:
         critic: trained in place, and 1-Lipschitz to the precision of 200 power iterations when this returns.
         p_samples, q_samples: ``(n, dim)`` and ``(m, dim)``, at least one each, finite; converted to the critic's type.
-        steps: updates of the critic.
-        lr: Adam's learning rate.
-        iterations: power iterations per update.
-
-    Returns:
-        The estimate, in the units of the samples.
+        steps, lr, iterations: updates of the critic, Adam's learning rate, and power iterations per update.
     """
     for name, samples in (("p_samples", p_samples), ("q_samples", q_samples)):
         if samples.ndim != 2 or samples.shape[1] != critic.dim or not len(samples):
             raise ValueError(f"{name} must be (n, {critic.dim}) with n at least 1, got {tuple(samples.shape)}")
         if not torch.isfinite(samples).all():
             raise ValueError(f"{name} must be finite, got NaN or infinite values")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    checks.at_least("steps", steps, 1)
     p, q = (samples.to(next(critic.parameters())) for samples in (p_samples, q_samples))
     optimizer = torch.optim.Adam(critic.parameters(), lr, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)

@@ -1,4 +1,4 @@
-"""The committed JavaScript is what the table of tools/vendor.py says."""
+"""The committed files of other projects are what the table of tools/vendor.py says."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def test_committed_files_are_right_and_small_enough() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for folder in (vendor.OFFLINE, vendor.ASSETS):
+    for folder in (vendor.KATEX, vendor.ASSETS):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
 
 def test_changed_missing_and_unknown_files_are_found(copy: Path) -> None:
-    offline = copy / vendor.OFFLINE
-    with (offline / "mathjax-tex-svg.js").open("a") as file:
+    katex = copy / vendor.KATEX
+    with (katex / "katex.min.js").open("a") as file:
         file.write("//")
-    (offline / "licenses" / "mathjax.txt").unlink()
-    (offline / "stray.js").touch()
+    (katex / "LICENSE.txt").unlink()
+    (katex / "stray.js").touch()
     found = vendor.problems(copy)
     assert len(found) == 3
-    for name in ("mathjax-tex-svg.js: sha256", "mathjax.txt: missing", "stray.js: not in the table"):
+    for name in ("katex.min.js: sha256", "LICENSE.txt: missing", "stray.js: not in the table"):
         assert any(name in line for line in found)
 
 

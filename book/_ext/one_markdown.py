@@ -3,7 +3,6 @@
 - A link to the page of a work in book/references.bib leads to its entry on the page of references. So does a name and
   year in a docstring of the package, as in "Radford et al. (2016)".
 - A link to the glossary leads to the term that it shows.
-- A displayed formula keeps its own ``\\tag``: Sphinx would wrap one of several lines in ``split``, which allows none.
 """
 
 from __future__ import annotations
@@ -18,16 +17,6 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools import check_text  # noqa: E402
-
-
-def keep_tags(app: Sphinx, doctree: nodes.document) -> None:
-    """Give displayed formulas their delimiters here, so that nothing else is put around them."""
-    for block in doctree.findall(nodes.math_block):
-        if not block.get("nowrap"):
-            formula = rf"\[{block.astext()}\]"
-            block["nowrap"] = True
-            block.rawsource = formula
-            block.children = [nodes.Text(formula)]
 
 
 def link_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -69,6 +58,5 @@ def link_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("doctree-read", keep_tags)
     app.connect("doctree-resolved", link_references)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tools import page_weight
+
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESKTOP, PHONE, SMALL = ({"width": w, "height": h} for w, h in ((1280, 900), (390, 844), (320, 640)))
 # Findings in the theme's own frame (search button; landmarks), which a page's author cannot change.
 THEME_FINDINGS = {"label-content-name-mismatch", "region"}
+# Formulas that are still wider than a phone of 320 px, by page: to become none.
+WIDE: dict[str, int] = {}
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BUILT = (HTML / "index.html").is_file()
@@ -46,8 +51,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         self.page.on("console", lambda m: self.complaints.append(f"console: {m.text}") if m.type == "error" else None)
         self.page.goto((HTML / f"{self.name}.html").as_uri() + query)
-        if self.page.evaluate("Boolean(window.MathJax && MathJax.startup)"):
-            self.page.evaluate("MathJax.startup.promise.then(() => true)")
+        self.page.evaluate("document.fonts.ready.then(() => true)")
         self.page.wait_for_timeout(300)  # late complaints
 
     @property
@@ -55,7 +59,7 @@ class Visit:
         return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
 
 
-@pytest.fixture(scope="module", params=toc_pages())
+@pytest.fixture(scope="module", params=[*toc_pages(), "genindex", "py-modindex", "search"])
 def visit(request: pytest.FixtureRequest, browser: sync_api.Browser) -> Iterator[Visit]:
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     visit = Visit(request.param, context.new_page())
@@ -69,15 +73,33 @@ def test_page_is_silent_and_needs_no_network(visit: Visit) -> None:
     assert visit.complaints == []
 
 
+def test_pages_load_only_what_they_show(visit: Visit) -> None:
+    assert [url for url in visit.requests if re.search("fontawesome|webfonts|mathjax|thebe", url)] == []
+    formulas = visit.page.locator(".katex").count()
+    assert any("katex" in url for url in visit.requests) == (formulas > 0)
+    blocking = visit.page.locator("script[src]:not([defer])").count()
+    assert blocking == 0, "scripts that run before the first paint"
+
+
+def test_page_says_what_it_is(visit: Visit) -> None:
+    def meta(name: str) -> str:
+        return visit.page.locator(f"meta[name='{name}'], meta[property='{name}']").get_attribute("content") or ""
+
+    assert visit.page.locator("link[rel='icon']").count() == 1
+    if visit.name in toc_pages():
+        assert 40 < len(meta("description")) <= 165
+        assert (HTML / visit.name).parent.joinpath(meta("og:image")).is_file()
+        assert meta("og:title") in visit.page.title()
+    book, _, rest = visit.page.title().partition(" — ")
+    assert book.lower() != rest.lower(), "the book's name twice"
+
+
 def test_mathematics_is_rendered(visit: Visit) -> None:
-    formulas = visit.page.locator("article .math").count()
-    assert visit.page.locator("article mjx-container").count() >= formulas
-    # An unknown macro is shown in red, a syntax error as a merror node.
-    wrong = "mjx-merror, [data-mml-node='merror'], mjx-assistive-mml [mathcolor='red']"
-    assert visit.page.locator(wrong).count() == 0
+    assert visit.page.locator("article .math").count() == visit.page.locator("article .math:has(.katex)").count()
+    assert visit.page.locator(".katex-error").count() == 0
     raw = visit.page.evaluate(
         r"""() => {
-            const skip = "pre, code, script, style, mjx-container, .MathJax";
+            const skip = "pre, code, script, style, .katex";
             const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
             const found = [];
             while (walker.nextNode()) {
@@ -94,9 +116,12 @@ def test_mathematics_is_rendered(visit: Visit) -> None:
 
 def test_images_are_there_and_described(visit: Visit) -> None:
     images = visit.page.evaluate(
-        """() => [...document.querySelectorAll("article img")].map(image => ({
-            source: image.currentSrc.slice(0, 120), width: image.naturalWidth,
-            text: image.alt || image.title || image.getAttribute("aria-label") || "" }))"""
+        """() => Promise.all([...document.querySelectorAll("article img")].map(async image => {
+            image.loading = "eager";  // those further down wait until they are near
+            await image.decode().catch(() => {});
+            return { source: image.src.slice(0, 120), width: image.naturalWidth,
+                text: image.alt || image.title || image.getAttribute("aria-label") || "" };
+        }))"""
     )
     for image in images:
         assert image["width"] > 0, f"not loaded: {image['source']}"
@@ -105,30 +130,106 @@ def test_images_are_there_and_described(visit: Visit) -> None:
         assert not re.search(r"[0-9a-f]{20}|\.(png|jpe?g|svg)$|_images/", text), f"a file name: {text}"
 
 
-def test_phone_does_not_scroll_sideways(visit: Visit) -> None:
-    visit.page.set_viewport_size(PHONE)
+@contextmanager
+def size(visit: Visit, viewport: dict[str, int]) -> Iterator[None]:
+    """The page in another size for a while."""
+    visit.page.set_viewport_size(viewport)
     visit.page.wait_for_timeout(200)
-    try:
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    yield
+    visit.page.set_viewport_size(DESKTOP)
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SMALL], ids=["390", "320"])
+def test_phone_does_not_scroll_sideways(visit: Visit, viewport: dict[str, int]) -> None:
+    with size(visit, viewport):
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         # What sticks out must stand in a box that scrolls, or it cannot be read.
         cut = visit.page.evaluate(
             """() => {
                 const scrolls = e => e && (["auto", "scroll"].includes(getComputedStyle(e).overflowX)
                     || scrolls(e.parentElement));
                 return [...document.querySelectorAll("article *")]
-                    .filter(e => !e.closest("mjx-assistive-mml") && e.checkVisibility()
+                    .filter(e => !e.closest(".katex-mathml, .katex svg") && e.checkVisibility()
                         && e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
                     .map(e => e.outerHTML.slice(0, 120));
             }"""
         )
         assert cut == []
-    finally:
-        visit.page.set_viewport_size(DESKTOP)
+
+
+def test_boxes_that_go_on_say_so_and_can_be_scrolled_by_keyboard(visit: Visit) -> None:
+    for viewport in (DESKTOP, PHONE):
+        with size(visit, viewport):
+            unmarked = visit.page.evaluate(
+                """() => [...document.querySelectorAll("article *")]
+                    .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.checkVisibility()
+                        && e.scrollWidth > e.clientWidth + 1
+                        && !(e.matches(".more-right") && e.tabIndex === 0) && !e.matches("p"))
+                    .map(e => e.outerHTML.slice(0, 120))"""
+            )
+            assert unmarked == []
+
+
+def test_formulas_are_whole_on_a_phone(visit: Visit) -> None:
+    """A displayed formula breaks where it may; one that is still too wide for 320 px is to be written in more lines."""
+    with size(visit, SMALL):
+        wide = visit.page.evaluate(
+            """() => [...document.querySelectorAll("article div.math")]
+                .map(e => [e.scrollWidth - e.clientWidth, e.querySelector("annotation").textContent])
+                .filter(([over]) => over > 1).map(([over, text]) => `${over} px too wide: ${text}`)"""
+        )
+    assert len(wide) <= WIDE.get(visit.name, 0), "\n".join(wide)
+
+
+def test_formulas_are_read_aloud_and_no_tab_stops(visit: Visit) -> None:
+    mute = "[...document.querySelectorAll('article .math')].filter(e => !e.querySelector('math')).length"
+    assert visit.page.evaluate(mute) == 0
+    stops = visit.page.locator("article .math [tabindex], article .math[tabindex]:not(.more-right)").count()
+    assert stops == 0
+
+
+def test_figures_come_when_they_are_near(visit: Visit) -> None:
+    """Their place is reserved, so that nothing moves; on a phone a wide one keeps a size in which it can be read."""
+    images = "article img:not(.gan-widget img)"
+    for image in visit.page.locator(images).all():
+        assert image.get_attribute("loading") == "lazy" and image.get_attribute("decoding") == "async"
+        assert image.get_attribute("width") and image.get_attribute("height")
+    with size(visit, PHONE):
+        for image in visit.page.locator(f".gan-wide img, {images}").all():
+            box, width = image.bounding_box(), int(image.get_attribute("width"))
+            assert box is None or box["width"] >= min(width, 300), "shrunk below what can be read"
+            assert box is None or width < 620 or box["width"] >= 620
+
+
+def test_contents_show_where_one_is(visit: Visit) -> None:
+    if visit.page.locator(".page-toc a").count() == 0:
+        return
+    height = visit.page.evaluate("document.documentElement.scrollHeight")
+    for step in range(21):
+        visit.page.evaluate(f"scrollTo(0, {height} * {step} / 20)")
+        visit.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        current = visit.page.locator(".page-toc a.active")
+        assert current.count() == 1 and current.is_visible()
+    visit.page.evaluate("scrollTo(0, 0)")
+
+
+def test_prints_whole(visit: Visit) -> None:
+    """On paper nothing scrolls: lines of code wrap, and each moving figure is one picture."""
+    visit.page.emulate_media(media="print")
+    with size(visit, {"width": 700, "height": 1000}):  # an A4 page without its margins
+        cut = visit.page.evaluate(
+            """() => [...document.querySelectorAll("article pre")]
+                .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1)
+                .map(e => e.textContent.slice(0, 120))"""
+        )
+        assert cut == []
+        assert visit.page.locator(".gan-widget .controls:visible").count() == 0
+    visit.page.emulate_media(media="screen")
 
 
 def test_accessibility(visit: Visit) -> None:
     visit.page.evaluate(AXE.read_text(encoding="utf-8"))
-    result = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    result = visit.page.evaluate("axe.run({exclude: ['.katex-html']}, {resultTypes: ['violations']})")
     found = [
         f"{v['id']} ({v['impact']}): {node['html'][:160]}"
         for v in result["violations"]
@@ -163,6 +264,63 @@ def test_animations_move_without_a_kernel(visit: Visit) -> None:
     assert visit.page.locator("script[type^='application/vnd.jupyter.widget']").count() == 0, "needs a widget manager"
 
 
+def test_dark_pages_keep_contrast(visit: Visit) -> None:
+    visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    visit.page.wait_for_timeout(400)  # colours fade
+    visit.page.evaluate(AXE.read_text(encoding="utf-8"))
+    where = "{include: ['article'], exclude: ['.katex']}"
+    result = visit.page.evaluate(f"axe.run({where}, {{runOnly: ['color-contrast'], resultTypes: ['violations']}})")
+    assert [node["html"][:160] for v in result["violations"] for node in v["nodes"]] == []
+    dimmed = "[...document.querySelectorAll('article img')].filter(e => getComputedStyle(e).filter !== 'none').length"
+    assert visit.page.evaluate(dimmed) == 0
+    visit.page.evaluate("document.documentElement.dataset.theme = 'light'")
+
+
+def test_first_view_is_light(visit: Visit, browser: sync_api.Browser, address: str) -> None:
+    assert page_weight.weigh(browser, address, visit.name, slow=False).faults(timed=False) == []
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with page_weight.served(HTML) as address:
+        yield address
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["1280", "390"])
+def test_links_land_on_their_headings(browser: sync_api.Browser, viewport: dict[str, int]) -> None:
+    """Headings of all pages, opened by their address with an empty cache."""
+    wrong = []
+    for name in toc_pages():
+        text = (HTML / f"{name}.html").read_text(encoding="utf-8")
+        headings = re.findall(r'<section id="([^"]+)"', text)[1:]
+        for anchor in headings[len(headings) // 2 :: max(1, len(headings) // 2)][:2]:
+            context = browser.new_context(viewport=viewport)
+            visit = Visit(name, context.new_page())
+            visit.open(f"#{anchor}")
+            top, below = visit.page.evaluate(
+                """id => [document.getElementById(id).getBoundingClientRect().top,
+                    document.documentElement.scrollHeight - innerHeight - scrollY]""",
+                anchor,
+            )
+            if not (40 <= top <= 100 or (below < 2 and top > 0)):
+                wrong.append(f"{name}#{anchor}: {top:.0f} px below the top")
+            context.close()
+    assert wrong == []
+
+
+def test_drawer_closes_when_an_entry_is_chosen(browser: sync_api.Browser) -> None:
+    context = browser.new_context(viewport=PHONE)
+    visit = Visit("book/game/vanilla_gan", context.new_page())
+    visit.open()
+    visit.page.locator(".secondary-toggle").click()
+    entry = visit.page.locator("dialog[open] .page-toc .toc-h2 > a").nth(3)
+    target = entry.get_attribute("href")
+    entry.click()
+    assert visit.page.locator("dialog[open]").count() == 0
+    assert visit.page.evaluate("location.hash") == target
+    context.close()
+
+
 @pytest.mark.parametrize("query", ["discriminator", "saturating"])
 def test_search_works_offline(browser: sync_api.Browser, query: str) -> None:
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
@@ -171,8 +329,16 @@ def test_search_works_offline(browser: sync_api.Browser, query: str) -> None:
     visit.page.wait_for_selector("#search-results li a", timeout=10_000)
     links = visit.page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
     assert any("vanilla_gan" in link for link in links)
+    excerpts = visit.page.locator("#search-results li .context")
+    excerpts.first.wait_for()
+    assert query in " ".join(excerpts.all_inner_texts()).lower()
+    assert any(re.search(r"vanilla_gan\.html.*#", link) for link in all_links(visit)), "no hit leads to a section"
     assert visit.outside == [] and visit.complaints == []
     context.close()
+
+
+def all_links(visit: Visit) -> list[str]:
+    return visit.page.locator("#search-results li > a").evaluate_all("links => links.map(a => a.href)")
 
 
 def test_first_page_leads_to_the_book(browser: sync_api.Browser) -> None:

@@ -1,7 +1,8 @@
-"""Sphinx extension: every script once per page, and none of the live-kernel (thebe) scripts.
+"""Sphinx extension: a page loads the scripts and styles that it uses, once.
 
-Jupyter Book adds some scripts twice, which redeclares a constant and puts an error into every console.
-The thebe scripts would start a kernel on a remote server; this book needs none.
+- Jupyter Book adds some scripts twice, which redeclares a constant and puts an error into every console.
+- The thebe scripts would start a kernel on a remote server; this book needs none.
+- Some serve one kind of element, and are left out where a page has none.
 """
 
 from __future__ import annotations
@@ -10,21 +11,42 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+# What stands in the text of a page that uses a script or style (by a part of its name or body).
+USED_WITH = {
+    "togglebutton": 'class="toggle|admonition.dropdown',
+    "toggleHint": 'class="toggle|admonition.dropdown',
+    "toggleOpenOnPrint": 'class="toggle|admonition.dropdown',
+    "design-tabs": "sd-tab",
+    "sphinx-design": "sd-",
+    "copybutton": "highlight-",
+    "clipboard": "highlight-",
+    "mystnb": 'class="cell',
+}
+NEVER = ("thebe", "window.MathJax", "DOCUMENTATION_OPTIONS.pagename")
 
-def drop_repeated(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Replace the page's `script_files` by its first occurrences, without thebe."""
-    kept, seen = [], set()
-    for script in context.get("script_files", []):
-        attributes = getattr(script, "attributes", {})
-        name, body = str(getattr(script, "filename", script) or ""), attributes.get("body") or ""
-        if "thebe" in name.lower() or "thebe" in body.lower() or (name, body) in seen:
-            continue
-        seen.add((name, body))
-        kept.append(script)
-    context["script_files"] = kept
+
+def lean(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Keep of the page's scripts and styles the first of each that is used."""
+    body = context.get("body", "")
+
+    def used(name: str) -> bool:
+        signs = [sign for part, sign in USED_WITH.items() if part in name]
+        return not any(part in name for part in NEVER) and all(
+            any(word in body for word in sign.split("|")) for sign in signs
+        )
+
+    for kind in ("script_files", "css_files"):
+        kept, seen = [], set()
+        for file in context.get(kind, []):
+            name, content = str(getattr(file, "filename", file) or ""), file.attributes.get("body") or ""
+            if (name, content) in seen or not used(name + content):
+                continue
+            seen.add((name, content))
+            kept.append(file)
+        context[kind] = kept
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     # After the themes and extensions, which add scripts at the default priority of 500.
-    app.connect("html-page-context", drop_repeated, priority=900)
+    app.connect("html-page-context", lean, priority=900)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,103 @@
+// What the book's pages do beyond their theme. Runs when a page has been read; without it, all text is there as well.
+(() => {
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // The drawers of a phone close when their entry has been chosen.
+  addEventListener("click", event => {
+    if (event.target.closest?.("dialog a[href]")) event.target.closest("dialog").close();
+  });
+
+  // The contents mark the section being read: the last one whose heading is above the upper third of the window.
+  const entries = all(".bd-toc-nav a[href^='#'], .page-toc a[href^='#']");
+  const headings = [...new Set(entries.map(entry => document.getElementById(entry.hash.slice(1))))].filter(Boolean);
+  const mark = () => {
+    const current = headings.findLast(heading => heading.getBoundingClientRect().top < innerHeight / 3) || headings[0];
+    for (const entry of entries) {
+      const here = entry.hash.slice(1) === current.id;
+      entry.classList.toggle("active", here);
+      here ? entry.setAttribute("aria-current", "location") : entry.removeAttribute("aria-current");
+    }
+    for (const item of all(".page-toc li")) {  // the theme shows the sections inside the current one
+      item.classList.toggle("active", Boolean(item.querySelector("a.active")));
+    }
+  };
+  if (headings.length) {
+    let waiting = false;
+    addEventListener("scroll", () => {
+      if (!waiting) requestAnimationFrame(() => { waiting = false; mark(); });
+      waiting = true;
+    }, { passive: true });
+    mark();
+  }
+
+  // Boxes that scroll sideways show by a shadow where they go on, and can be reached by keyboard when they do.
+  const shade = ({ target: box }) => {
+    const hidden = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("more-left", hidden > 1 && box.scrollLeft > 1);
+    box.classList.toggle("more-right", hidden > 1 && box.scrollLeft < hidden - 1);
+    if (!box.matches("pre, .pst-scrollable-table-container")) {  // the theme does this for those
+      hidden > 1 ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+    }
+  };
+  const resized = new ResizeObserver(records => records.forEach(shade));
+  for (const box of all(".bd-article :is(pre, div.math, .gan-table, .gan-wide, .pst-scrollable-table-container)")) {
+    resized.observe(box);
+    box.addEventListener("scroll", shade, { passive: true });
+  }
+
+  // The pictures of a moving figure are files; they are fetched when it comes near, so that it plays at once.
+  const near = new IntersectionObserver(records => {
+    for (const { target, isIntersecting } of records) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      const files = target.querySelector("script")?.textContent.match(/[\w./-]*_images\/\w+\.\w+/g) || [];
+      files.forEach(file => { new Image().src = file; });
+    }
+  }, { rootMargin: "200px" });
+  all(".gan-widget").forEach(widget => near.observe(widget));
+
+  // Letters of formulas arrive after the text and may change the breaks of lines: stay with the heading asked for,
+  // unless the reader has gone elsewhere by then.
+  const asked = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (asked) {
+    let gone = false;
+    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+      addEventListener(kind, () => { gone = true; }, { once: true, passive: true });
+    }
+    const stay = () => gone || asked.scrollIntoView();
+    stay();
+    document.fonts.ready.then(stay);
+    addEventListener("load", stay);
+  }
+
+  // Excerpts of what the search finds, and links to the section where it stands. The texts are a script, since a page
+  // that was opened from a file may fetch nothing.
+  const results = document.getElementById("search-results");
+  if (results) {
+    const asked = (new URLSearchParams(location.search).get("q") || "").toLowerCase();
+    const words = asked.match(/[\p{L}\p{N}]+/gu) || [];
+    const excerpt = item => {
+      const link = item.querySelector("a");
+      const [page, anchor] = link?.getAttribute("href").split("#") || [];
+      const sections = window.SEARCH_TEXTS[page?.replace(/\.html.*/, "")];
+      if (!sections || item.querySelector(".context")) return;
+      const worth = text => (text.includes(asked) ? 10 : 0) + words.filter(word => text.includes(word)).length;
+      const [place, text] = sections.filter(([id]) => !anchor || id === anchor)
+        .reduce((best, next) => worth(next[1].toLowerCase()) > worth(best[1].toLowerCase()) ? next : best, ["", ""]);
+      if (!text) return;
+      const found = [asked, ...words].map(word => text.toLowerCase().indexOf(word)).find(index => index >= 0);
+      const start = found < 100 ? 0 : text.indexOf(" ", found - 100) + 1;
+      const cut = text.slice(start, start + 260).replace(/\s+\S*$/, "");
+      if (!anchor) link.hash = place;
+      item.append(Object.assign(document.createElement("p"), {
+        className: "context", textContent: `${start ? "… " : ""}${cut} …`,
+      }));
+    };
+    const script = Object.assign(document.createElement("script"), { src: "_static/search_texts.js" });
+    script.onload = () => {
+      new MutationObserver(() => all("li", results).forEach(excerpt)).observe(results, { childList: true, subtree: true });
+      all("li", results).forEach(excerpt);
+    };
+    document.head.append(script);
+  }
+})();

@@ -31,18 +31,19 @@
   }
 
   // Boxes that scroll sideways show by a shadow where they go on, and can be reached by keyboard when they do.
-  const shade = ({ target: box }) => {
-    const hidden = box.scrollWidth - box.clientWidth;
-    box.classList.toggle("more-left", hidden > 1 && box.scrollLeft > 1);
-    box.classList.toggle("more-right", hidden > 1 && box.scrollLeft < hidden - 1);
-    if (!box.matches("pre, .pst-scrollable-table-container")) {  // the theme does this for those
+  const shade = boxes => {
+    const measured = boxes.map(box => [box, box.scrollLeft, box.scrollWidth - box.clientWidth]);  // before any change
+    for (const [box, left, hidden] of measured) {
+      box.classList.toggle("more-left", hidden > 1 && left > 1);
+      box.classList.toggle("more-right", hidden > 1 && left < hidden - 1);
+      if (box.matches("pre, .pst-scrollable-table-container")) continue;  // the theme does the following for those
       hidden > 1 ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
     }
   };
-  const resized = new ResizeObserver(records => records.forEach(shade));
+  const resized = new ResizeObserver(records => shade(records.map(record => record.target)));
   for (const box of all(".bd-article :is(pre, div.math, .gan-table, .gan-wide, .pst-scrollable-table-container)")) {
     resized.observe(box);
-    box.addEventListener("scroll", shade, { passive: true });
+    box.addEventListener("scroll", () => shade([box]), { passive: true });
   }
 
   // The pictures of a moving figure are files; they are fetched when it comes near, so that it plays at once.
@@ -82,7 +83,8 @@
       const sections = window.SEARCH_TEXTS[page?.replace(/\.html.*/, "")];
       if (!sections || item.querySelector(".context")) return;
       const worth = text => (text.includes(asked) ? 10 : 0) + words.filter(word => text.includes(word)).length;
-      const [place, text] = sections.filter(([id]) => !anchor || id === anchor)
+      const own = sections.filter(([id]) => id === anchor);  // none if the page as a whole or a term was found
+      const [place, text] = (own.length ? own : sections)
         .reduce((best, next) => worth(next[1].toLowerCase()) > worth(best[1].toLowerCase()) ? next : best, ["", ""]);
       if (!text) return;
       const found = [asked, ...words].map(word => text.toLowerCase().indexOf(word)).find(index => index >= 0);

@@ -3,6 +3,7 @@
 
 Each function below trains one model with one seed; samples are the first ones drawn, none is chosen. Pictures go to
 book/_static/gallery/, and into gallery.json what made them, how long it took and how good they are. Each takes minutes.
+`cards` copies the first figure of each chapter there, for its card.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -24,9 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script's path holds its own folder only
 
 from gan_course import data, metrics, models  # noqa: E402
-from gan_course.models import cyclegan, dcgan, pix2pix  # noqa: E402
+from gan_course.models import cyclegan, gan, pix2pix  # noqa: E402
 from gan_course.notebook.plot import image_grid  # noqa: E402
 from gan_course.train import fit  # noqa: E402
+from tools import execute  # noqa: E402
 
 FOLDER = ROOT / "book" / "_static" / "gallery"
 SEED = 0
@@ -49,10 +52,9 @@ def trained(family: str, train_set: Any, recipe: dict[str, Any], **options: Any)
 
 
 def digits() -> dict[str, Any]:
-    """A DCGAN learns MNIST: what it makes of the same 40 latents, from the first step to the last."""
-    train_set = data.load("mnist")
-    recipe = {**dcgan.RECIPES["mnist"], "size": 28, "steps": 6_000}
-    shown = {0, 25, 50, 100, 150, 200, 300, 400, 600, 900, 1_400, 2_000, 3_000, recipe["steps"]}
+    """A GAN of two perceptrons learns MNIST: what it makes of the same 40 latents, from the first step to the last."""
+    train_set, recipe = data.load("mnist"), {**gan.RECIPES["mnist"], "batch": 64}
+    shown = {0, 25, 50, 100, 200, 300, 450, 700, 1_000, 1_500, 2_500, 4_000, 6_000, recipe["steps"]}
     z = torch.randn(40, 64, generator=torch.Generator().manual_seed(SEED))
     frames = {}
 
@@ -65,8 +67,7 @@ def digits() -> dict[str, Any]:
         return {}
 
     seen: list[int] = []
-    model, facts = trained("dcgan", train_set, recipe, decay_from=3_000, snapshot_every=25, snapshot_size=1, probe=look)
-    facts["decay_from"] = 3_000
+    model, facts = trained("gan", train_set, recipe, snapshot_every=25, snapshot_size=1, probe=look)
     test = data.load("mnist", split="test").draw(2_000)
     judge = metrics.judge("mnist", 28, torch.device("cpu"))
     for name, x in {"frechet": model.sample(2_000), "floor": train_set.draw(2_000, SEED)}.items():
@@ -98,14 +99,31 @@ def edges() -> dict[str, Any]:
     return facts
 
 
+def first_figure(chapter: Path) -> str:
+    """Return the first figure of a chapter, as its notebook stores it."""
+    cells = nbformat.read(chapter, as_version=4).cells
+    data = (output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+    return next("".join(kinds["image/svg+xml"]) for kinds in data if "image/svg+xml" in kinds)
+
+
+def cards() -> None:
+    """Copy the first figure of each chapter, for its card."""
+    for chapter in execute.chapters():
+        if "appendix" not in chapter.parts:
+            (FOLDER / f"{chapter.stem}.svg").write_text(first_figure(chapter), encoding="utf-8")
+
+
 PICTURES: dict[str, Callable[[], dict[str, Any]]] = {made.__name__: made for made in (digits, neon, edges)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], help="which pictures (default: all)")
-    names = parser.parse_args().names or [*PICTURES]
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, "cards"], help="what to make")
+    names = parser.parse_args().names
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if "cards" in names:
+        names.remove("cards")
+        cards()
     table = FOLDER / "gallery.json"
     told = json.loads(table.read_text()) if table.exists() else {}
     for name in names:

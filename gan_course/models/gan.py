@@ -81,6 +81,7 @@ class GAN(common.Sampler, nn.Module):
         pack: samples that the discriminator judges together (PacGAN); the batch must be a multiple of it.
         slope_g: slope of the generator's LeakyReLUs below 0. A ReLU (0) lets it be flat on large regions of latents and
             steep between them, which suits data in narrow, separate clusters.
+        ema_ramp: whether the average's decay begins low (:class:`gan_course.models.ema.EMA`).
     """
 
     family = "gan"
@@ -92,14 +93,14 @@ class GAN(common.Sampler, nn.Module):
         shape: SampleShape = (1, 28, 28), latent_dim: Count = 64, width: Count = 128, loss: str = "non-saturating",
         lr_g: Positive = 1e-3, lr_d: Positive = 5e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         dropout: Share = 0.0, batch_norm: bool = True, ema_decay: Share = 0.99,
-        r1: Weight = 0.0, pack: Count = 1, slope_g: Share = 0.2,
+        r1: Weight = 0.0, pack: Count = 1, slope_g: Share = 0.2, ema_ramp: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.shape, self.latent_dim, self.r1, self.pack = shape, latent_dim, r1, pack
         self.discriminator_loss, self.generator_loss = losses.pair(loss)
         self.generator = Generator(shape, latent_dim, width, batch_norm, slope_g)
         self.discriminator = Discriminator((pack * shape[0], *shape[1:]), width, dropout)
-        self.ema = EMA(self.generator, ema_decay)
+        self.ema = EMA(self.generator, ema_decay, ema_ramp)
         self.optimizer_g = common.adam(self.generator, lr_g, beta1, beta2)
         self.optimizer_d = common.adam(self.discriminator, lr_d, beta1, beta2)
 

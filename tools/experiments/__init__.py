@@ -35,9 +35,12 @@ class Entry:
 
 def defaults(model: type[nn.Module], *without: str) -> dict[str, Any]:
     """Return a model's own defaults but for ``shape`` and ``without``: written into a table's settings, they make it
-    stale when one of them changes."""
+    stale when one of them changes.
+
+    ``ema_ramp`` is left out: it is younger than most tables, and off in all that do not name it.
+    """
     parameters = inspect.signature(model).parameters
-    return {name: p.default for name, p in parameters.items() if name not in ("self", "shape", *without)}
+    return {name: p.default for name, p in parameters.items() if name not in ("self", "shape", "ema_ramp", *without)}
 
 
 def collect() -> dict[str, Entry]:

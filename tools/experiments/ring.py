@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_course import data, metrics, models
 from gan_course.models.gan import GAN
@@ -27,16 +27,37 @@ def counted(samples: Tensor, mixture: toy.GaussianMixture) -> dict[str, float]:
     }
 
 
-def ring(
+def trained(
     seed: int, device: torch.device, *, family: str, steps: int, batch: int, decay_from: int, **model: Any
-) -> dict[str, Any]:
-    """Train on the ring of eight narrow Gaussians; count the modes that 2,500 samples reach."""
+) -> tuple[nn.Module, toy.GaussianMixture]:
+    """Train a model on the ring of eight narrow Gaussians."""
     mixture = toy.ring()
     torch.manual_seed(seed)
     gan = models.family(family)((2,), **model).to(device)
     points = data.DataSet(mixture.sample(100_000, torch.Generator().manual_seed(seed)), name="ring")
     fit(gan, points, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
+    return gan, mixture
+
+
+def ring(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
+    """Train on the ring of eight narrow Gaussians; count the modes that 2,500 samples reach."""
+    gan, mixture = trained(seed, device, **settings)
     return counted(gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu(), mixture)
+
+
+def steepness(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
+    """Train on the ring; how far does the generator move its output when a latent moves? The larger singular value of
+    its Jacobian (median and least of 4,000 latents), and how many latents it maps with a Jacobian of rank below 2."""
+    gan, mixture = trained(seed, device, **settings)
+    z = gan.latents(4_000, torch.Generator().manual_seed(seed))
+    jacobians = torch.func.vmap(torch.func.jacrev(lambda z: gan.generator.layers(z[None])[0]))(z).detach()
+    larger, smaller = torch.linalg.svdvals(jacobians.cpu()).unbind(1)
+    return {
+        "high_quality": counted(gan.decode(z).cpu(), mixture)["high_quality"],
+        "median_slope": larger.median().item(),
+        "least_slope": larger.min().item(),
+        "rank_below_2": (smaller < 1e-6).float().mean().item(),
+    }
 
 
 _RUN = {"steps": 1500, "decay_from": 750, "batch": 256}
@@ -54,6 +75,8 @@ ENTRIES = {
     "ring_fast_momentum": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.9}, range(10)),
     "ring_fast": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(10)),
     "ring_non_saturating": Entry(ring, _GAN, range(10)),
+    "ring_steepness_leaky": Entry(steepness, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(10)),
+    "ring_steepness_relu": Entry(steepness, _GAN, range(10)),
     "ring_r1": Entry(ring, {**_GAN, "r1": 0.02}, range(10)),
     # Twice the batch, so that the discriminator judges as many packs as it judges samples elsewhere.
     "ring_pac2": Entry(ring, {**_GAN, "pack": 2, "batch": 512}, range(10)),

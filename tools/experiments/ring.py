@@ -75,8 +75,8 @@ ENTRIES = {
     "ring_fast_momentum": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.9}, range(10)),
     "ring_fast": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(10)),
     "ring_non_saturating": Entry(ring, _GAN, range(10)),
-    "ring_steepness_leaky": Entry(steepness, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(10)),
-    "ring_steepness_relu": Entry(steepness, _GAN, range(10)),
+    "ring_steepness_leaky": Entry(steepness, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(3)),
+    "ring_steepness_relu": Entry(steepness, _GAN, range(3)),
     "ring_r1": Entry(ring, {**_GAN, "r1": 0.02}, range(10)),
     # Twice the batch, so that the discriminator judges as many packs as it judges samples elsewhere.
     "ring_pac2": Entry(ring, {**_GAN, "pack": 2, "batch": 512}, range(10)),

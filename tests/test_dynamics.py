@@ -21,11 +21,11 @@ def eigenvalues(matrix: torch.Tensor) -> list[complex]:
 
 
 @pytest.mark.parametrize("loss", sorted(losses.LOSSES))
-@pytest.mark.parametrize(("theta", "phi"), [(0.7, -1.3), (-2.0, 0.4), (1.0, 2.0)])
-def test_the_dirac_gan_is_a_gan_with_a_linear_discriminator(loss, theta, phi):
-    t, p = point(theta, phi)
+@pytest.mark.parametrize(("theta", "psi"), [(0.7, -1.3), (-2.0, 0.4), (1.0, 2.0)])
+def test_the_dirac_gan_is_a_gan_with_a_linear_discriminator(loss, theta, psi):
+    t, p = point(theta, psi)
     linear = nn.Linear(1, 1, bias=False).double()
-    linear.weight.data.fill_(phi)
+    linear.weight.data.fill_(psi)
     sample = torch.tensor([[theta]], dtype=torch.float64, requires_grad=True)
     real = torch.zeros(1, 1, dtype=torch.float64)
 
@@ -37,15 +37,42 @@ def test_the_dirac_gan_is_a_gan_with_a_linear_discriminator(loss, theta, phi):
     total = loss_d(network(real), network(sample.detach()))
     total = total + 0.3 * losses.r1_penalty(network, real) + 0.2 * losses.gradient_penalty(network, real, sample)
     (gradient_d,) = torch.autograd.grad(total, linear.weight)
-    v_theta, v_phi = dynamics.vector_field(dynamics.dirac_gan(loss, r1=0.3, penalty=0.2), t, p)
+    v_theta, v_psi = dynamics.vector_field(dynamics.dirac_gan(loss, r1=0.3, penalty=0.2), t, p)
     assert v_theta.item() == pytest.approx(-gradient_g.item(), abs=1e-12)
-    assert v_phi.item() == pytest.approx(-gradient_d.item(), abs=1e-12)
+    assert v_psi.item() == pytest.approx(-gradient_d.item(), abs=1e-12)
+
+
+def test_the_dirac_gan_in_space_has_one_norm_for_all_dimensions():
+    torch.manual_seed(0)
+    theta, psi = torch.randn(2, 5, 3, dtype=torch.float64)
+    v_psi = dynamics.vector_field(dynamics.dirac_gan("wasserstein", r1=0.3, penalty=0.2), theta, psi)[1]
+    for t, p, v in zip(theta, psi, v_psi, strict=True):
+        linear = nn.Linear(3, 1, bias=False).double()
+        linear.weight.data = p[None].clone()
+        sample, real = t[None], torch.zeros(1, 3, dtype=torch.float64)
+        loss = linear(sample).sum() + 0.3 * losses.r1_penalty(linear, real)
+        loss = loss + 0.2 * losses.gradient_penalty(linear, real, sample)
+        (gradient,) = torch.autograd.grad(loss, linear.weight)
+        torch.testing.assert_close(v, -gradient[0])
+
+
+@pytest.mark.parametrize("dim", [2, 64])
+def test_two_sided_penalty_comes_to_rest_on_the_line_only(dim):
+    game, settings = dynamics.dirac_gan("wasserstein", penalty=1.5), {"steps": 2_000, "method": "alternating"}
+    line, _ = dynamics.simulate(game, *torch.ones(2, 1).double(), lr=0.05, **settings)
+    assert line[-1].item() == pytest.approx(3.0, abs=1e-3)  # twice the weight
+    torch.manual_seed(0)
+    space = dynamics.simulate(game, *torch.randn(2, dim).double(), lr=0.05, **settings)
+    for player in space:
+        radius = player[-500:].norm(dim=-1)
+        assert 0.9 < radius.min() and radius.max() < 1.1
+        assert (player[-500:].mean(0).norm()) < 0.1  # it goes round
 
 
 def test_the_one_sided_penalty_leaves_small_slopes_alone():
     game, plain = dynamics.dirac_gan("wasserstein", penalty=5.0, one_sided=True), dynamics.dirac_gan("wasserstein")
-    for phi, same in ((0.5, True), (-0.9, True), (1.5, False)):
-        t, p = point(0.3, phi)
+    for psi, same in ((0.5, True), (-0.9, True), (1.5, False)):
+        t, p = point(0.3, psi)
         assert (dynamics.vector_field(game, t, p)[1] == dynamics.vector_field(plain, t, p)[1]).item() is same
 
 
@@ -61,7 +88,7 @@ def test_eigenvalues_at_the_resting_point(loss, slope, r1):
 
 
 def test_one_step_on_the_bilinear_game_by_hand():
-    theta, phi = point(1.0, 2.0)
+    theta, psi = point(1.0, 2.0)
     game, lr = dynamics.bilinear(), 0.1
     expected = {
         "simultaneous": (1 - lr * 2, 2 + lr * 1),
@@ -71,7 +98,7 @@ def test_one_step_on_the_bilinear_game_by_hand():
     }
     assert set(expected) == set(dynamics.METHODS)
     for method, values in expected.items():
-        got = dynamics.update(game, theta, phi, method=method, lr=lr, weight=0.5)
+        got = dynamics.update(game, theta, psi, method=method, lr=lr, weight=0.5)
         assert [x.item() for x in got] == pytest.approx(values, abs=1e-12)
 
 
@@ -90,26 +117,26 @@ def test_radius_of_each_method_on_the_bilinear_game():
 
 
 def test_simulated_paths_grow_and_shrink_as_the_eigenvalues_say():
-    theta, phi = point(1.0, 0.0)
+    theta, psi = point(1.0, 0.0)
     for method in ("simultaneous", "extragradient", "consensus"):
-        path = dynamics.simulate(dynamics.bilinear(), theta, phi, steps=50, method=method, lr=0.2)
+        path = dynamics.simulate(dynamics.bilinear(), theta, psi, steps=50, method=method, lr=0.2)
         assert path[0].shape == (51, 1)
         radius = torch.hypot(path[0][:, 0], path[1][:, 0])
         matrix = dynamics.update_jacobian(dynamics.bilinear(), ORIGIN, ORIGIN, method=method, lr=0.2)
         each = torch.linalg.eigvals(matrix).abs().max()
         torch.testing.assert_close(radius[-1], each**50, rtol=1e-9, atol=0)
-    theta, phi = dynamics.simulate(dynamics.bilinear(), theta, phi, steps=500, method="alternating", lr=0.2)
-    kept = theta**2 + phi**2 + 0.2 * theta * phi  # an invariant: the orbit is an ellipse
+    theta, psi = dynamics.simulate(dynamics.bilinear(), theta, psi, steps=500, method="alternating", lr=0.2)
+    kept = theta**2 + psi**2 + 0.2 * theta * psi  # an invariant: the orbit is an ellipse
     assert (kept - kept[0]).abs().max().item() < 1e-12
 
 
 def test_many_games_at_once_are_the_games_one_by_one():
     torch.manual_seed(0)
-    theta, phi = torch.randn(2, 3, 4, 1, dtype=torch.float64)
+    theta, psi = torch.randn(2, 3, 4, 1, dtype=torch.float64)
     game = dynamics.dirac_gan("non-saturating", r1=0.2)
     for method in dynamics.METHODS:
-        together = dynamics.update(game, theta, phi, method=method)
-        alone = dynamics.update(game, theta[1, 2], phi[1, 2], method=method)
+        together = dynamics.update(game, theta, psi, method=method)
+        alone = dynamics.update(game, theta[1, 2], psi[1, 2], method=method)
         for a, b in zip(together, alone, strict=True):
             torch.testing.assert_close(a[1, 2], b, rtol=0, atol=1e-12)
 
@@ -124,9 +151,9 @@ def test_a_matrix_game_between_players_of_unequal_size():
     torch.testing.assert_close(found.imag.max(), torch.linalg.svdvals(a)[0])
 
 
-def test_clipping_keeps_phi_in_its_bounds():
-    theta, phi = point(1.0, 0.0)
-    _, path = dynamics.simulate(dynamics.dirac_gan("wasserstein"), theta, phi, steps=200, clip=0.25)
+def test_clipping_keeps_psi_in_its_bounds():
+    theta, psi = point(1.0, 0.0)
+    _, path = dynamics.simulate(dynamics.dirac_gan("wasserstein"), theta, psi, steps=200, clip=0.25)
     assert path.abs().max().item() == 0.25
 
 
@@ -140,8 +167,8 @@ def test_clipping_keeps_phi_in_its_bounds():
         (lambda: dynamics.update(dynamics.bilinear(), ORIGIN, ORIGIN, lr=0.0), "lr must be positive, got 0.0"),
         (lambda: dynamics.simulate(dynamics.bilinear(), ORIGIN, ORIGIN, steps=0), "steps must be at least 1, got 0"),
         (lambda: dynamics.simulate(dynamics.bilinear(), ORIGIN, ORIGIN, steps=1, clip=0.0), "clip must be positive"),
-        (lambda: dynamics.jacobian(dynamics.bilinear(), ORIGIN[None], ORIGIN[None]), "theta and phi must be"),
-        (lambda: dynamics.vector_field(dynamics.bilinear(), ORIGIN[None], ORIGIN), "theta and phi must be"),
+        (lambda: dynamics.jacobian(dynamics.bilinear(), ORIGIN[None], ORIGIN[None]), "theta and psi must be"),
+        (lambda: dynamics.vector_field(dynamics.bilinear(), ORIGIN[None], ORIGIN), "theta and psi must be"),
         (lambda: dynamics.vector_field(dynamics.bilinear(), ORIGIN.long(), ORIGIN), "must be floating point"),
     ],
 )

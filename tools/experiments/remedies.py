@@ -235,6 +235,7 @@ def few(seed: int, device: torch.device, *, images: int, **settings: Any) -> dic
 
 
 _TEN, _FIVE = range(10), range(5)
+_LONG = {"steps": 12_000, "decay_from": None}  # eight times as many steps, and rates that never fall
 
 
 def _entries(run: Any, base: dict[str, Any], changes: dict[str, dict[str, Any]], seeds: range) -> dict[str, Entry]:
@@ -247,6 +248,8 @@ _COLLAPSE = {name: value for name, value in _RING.items() if name != "family"}
 _COLLAPSE |= {"target": "ring", "divide": 1.0, "lr_d": 1e-4, "beta1": 0.9}
 RING = {
     "slow_g": {"lr_g": 1e-4},
+    "slow_g_long": {"lr_g": 1e-4, **_LONG},
+    "batch_512": {"batch": 512},  # as many points as the packs of two see
     "critic5": {"n_critic": 5},
     "r1": {"r1": 0.1},
     "pac2": {"pack": 2, "batch": 512},
@@ -289,6 +292,8 @@ DIGITS = {
     "beta2_9": {"beta2": 0.9},
     "batch_16": {"batch": 16},
     "batch_256": {"batch": 256},
+    "batch_256_images": {"batch": 256, "steps": 575},  # as many images as the recipe sees
+    "batch_16_images": {"batch": 16, "steps": 9_200},
     "critic_2": {"n_critic": 2},
     "latent_2": {"latent_dim": 2},
     "latent_8": {"latent_dim": 8},
@@ -315,6 +320,7 @@ WINS = {
     "slow_d": {"lr_d": 1e-4},
     "fast_g": {"lr_g": 1e-3},
     "dropout": {"dropout": 0.3},
+    "beta2_9": {"beta2": 0.9},
     "smoothing": {"smoothing": 0.1},
     "noise": {"noise": 1.0},
     "r1": {"r1": 1.0},
@@ -331,6 +337,7 @@ FEW = {
 
 ENTRIES = {
     **_entries(modes, _COLLAPSE, {f"remedy_ring_{name}": c for name, c in RING.items()}, _TEN),
+    **_entries(modes, _COLLAPSE, {"remedy_ring_long": _LONG}, _FIVE),
     **_entries(modes, _GRID, {f"remedy_grid_{name}": c for name, c in GRID.items()}, _TEN),
     **_entries(stacks, _DIGITS, {f"remedy_stacked_{name}": c for name, c in STACKED.items()}, _FIVE),
     **_entries(digits, _DIGITS, {f"hyper_digits_{name}": c for name, c in DIGITS.items()}, _FIVE),

@@ -293,7 +293,6 @@ DIGITS = {
     "batch_16": {"batch": 16},
     "batch_256": {"batch": 256},
     "batch_256_images": {"batch": 256, "steps": 575},  # as many images as the recipe sees
-    "batch_16_images": {"batch": 16, "steps": 9_200},
     "critic_2": {"n_critic": 2},
     "latent_2": {"latent_dim": 2},
     "latent_8": {"latent_dim": 8},
@@ -337,7 +336,7 @@ FEW = {
 
 ENTRIES = {
     **_entries(modes, _COLLAPSE, {f"remedy_ring_{name}": c for name, c in RING.items()}, _TEN),
-    **_entries(modes, _COLLAPSE, {"remedy_ring_long": _LONG}, _FIVE),
+    **_entries(modes, _COLLAPSE, {"remedy_ring_long": _LONG}, range(3)),
     **_entries(modes, _GRID, {f"remedy_grid_{name}": c for name, c in GRID.items()}, _TEN),
     **_entries(stacks, _DIGITS, {f"remedy_stacked_{name}": c for name, c in STACKED.items()}, _FIVE),
     **_entries(digits, _DIGITS, {f"hyper_digits_{name}": c for name, c in DIGITS.items()}, _FIVE),

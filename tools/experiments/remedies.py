@@ -248,8 +248,6 @@ _COLLAPSE = {name: value for name, value in _RING.items() if name != "family"}
 _COLLAPSE |= {"target": "ring", "divide": 1.0, "lr_d": 1e-4, "beta1": 0.9}
 RING = {
     "slow_g": {"lr_g": 1e-4},
-    "slow_g_long": {"lr_g": 1e-4, **_LONG},
-    "batch_512": {"batch": 512},  # as many points as the packs of two see
     "critic5": {"n_critic": 5},
     "r1": {"r1": 0.1},
     "pac2": {"pack": 2, "batch": 512},
@@ -336,7 +334,9 @@ FEW = {
 
 ENTRIES = {
     **_entries(modes, _COLLAPSE, {f"remedy_ring_{name}": c for name, c in RING.items()}, _TEN),
-    **_entries(modes, _COLLAPSE, {"remedy_ring_long": _LONG}, range(3)),
+    # Packs of two see 512 points in each update, and here as many single ones. The other takes eight times as long.
+    **_entries(modes, _COLLAPSE, {"remedy_ring_batch_512": {"batch": 512}}, range(3)),
+    **_entries(modes, _COLLAPSE, {"remedy_ring_slow_g_long": {"lr_g": 1e-4, **_LONG}}, range(3)),
     **_entries(modes, _GRID, {f"remedy_grid_{name}": c for name, c in GRID.items()}, _TEN),
     **_entries(stacks, _DIGITS, {f"remedy_stacked_{name}": c for name, c in STACKED.items()}, _FIVE),
     **_entries(digits, _DIGITS, {f"hyper_digits_{name}": c for name, c in DIGITS.items()}, _FIVE),

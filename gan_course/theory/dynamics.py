@@ -57,8 +57,9 @@ def dirac_gan(loss: str = "non-saturating", *, r1: float = 0.0, penalty: float =
     of that module, for this discriminator: its gradient is :math:`\psi` everywhere, so R1 is
     :math:`\tfrac12 \|\psi\|^2` and the penalty of WGAN-GP is :math:`(\|\psi\| - 1)^2`, wherever the points are taken.
 
-    Both players are points ``(..., d)``, on the line or in more dimensions. ``loss`` is a key of :data:`gan_course.losses.LOSSES`, ``r1`` and
-    ``penalty`` are weights; with ``one_sided``, the latter penalises slopes above 1 only.
+    Both players are points ``(..., d)``, on the line or in more dimensions. ``loss`` is a key of
+    :data:`gan_course.losses.LOSSES`, ``r1`` and ``penalty`` are weights; with ``one_sided``, the latter penalises
+    slopes above 1 only.
     """
     loss_d, loss_g = losses.pair(loss)
     for name, value in (("r1", r1), ("penalty", penalty)):

@@ -138,7 +138,7 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
 
     It is the squared maximum mean discrepancy of the kernel :math:`-\|x - y\|`, which has no width to choose; Székely
     and Rizzo (2013). On the line it is :math:`2 \int (F - G)^2`. ``scipy.stats.energy_distance`` is the square root of
-    the biased estimate. The gradient is 0 where two points coincide.
+    the biased estimate. The distributions need finite first moments. The gradient is 0 where two points coincide.
 
     ``x`` and ``y`` are ``(n, dim)`` and ``(m, dim)``, at least two rows each. The result is in their units, and can
     turn out negative.

@@ -104,6 +104,18 @@ def test_a_groupsort_critic_measures_the_wasserstein_distance(name):
     assert all(parameter.grad is None for parameter in critic.parameters())
 
 
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [("critic_space_groupsort", -0.01, 0.01), ("critic_space_relu", -0.5, -0.2), ("critic_space_penalty", 0.1, 0.18)],
+)
+def test_critics_in_the_plane(table, low, high):
+    """One bump against two, whose distance the second coordinate does not change: what chapters say of each critic."""
+    entry = critics.ENTRIES[table]
+    row = entry.run(0, torch.device("cpu"), **{**entry.settings, "dims": [2], "names": ["bimodal"], "fresh": 5_000})
+    found = row["bimodal"]["2"]
+    assert found["exact"] == pytest.approx(2.6, rel=0.02) and low <= found["error"] <= high
+
+
 def test_the_estimate_knows_its_sign_sizes_and_dimension():
     """Two point masses in the plane, of unlike numbers of samples: their distance is that of the points."""
     torch.manual_seed(0)

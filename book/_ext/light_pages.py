@@ -29,7 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.jinja2glue import BuiltinTemplateLoader
 
 WIDE = 620  # pixels: on a phone a wider figure keeps this width and scrolls, so that its text can be read
-PREVIEW = "generated.png"  # shown where a link to the book is shared
+PREVIEW = "gallery/digits.webp"  # shown where a link to the book is shared
 FONTS = {  # of the theme: what its style sheet calls them, and their files
     'normal 900 1em/1 "Font Awesome 6 Free"': "fa-solid-900.ttf",
     'normal 400 1em/1 "Font Awesome 6 Brands"': "fa-brands-400.ttf",

@@ -1,4 +1,5 @@
-"""Three families of generative models on the same digits, each with about the same training time on a CPU."""
+"""Three families of generative models on the same digits, each with about the same training time on a CPU; and what
+the discriminator of one of them draws."""
 
 from __future__ import annotations
 
@@ -48,6 +49,34 @@ def families(seed: int, device: torch.device, *, data_name: str, families: dict[
     return row
 
 
+def teacher(
+    seed: int, device: torch.device, *, data_name: str, steps: int, batch: int, climb: int, images: int, **model: Any
+) -> dict[str, Any]:
+    """Train a GAN, then let its discriminator draw: noise that climbs up the logit, in steps of length 0.1."""
+    train_set, test_set = (data.load(data_name, split=split, device=device) for split in data.SPLITS)
+    torch.manual_seed(seed)
+    network = models.build("gan", train_set, **model).to(device)
+    fit(network, train_set, steps, batch=batch, seed=seed, progress=False)
+    generator, discriminator = _seeded(seed), network.discriminator.eval()
+    start = 0.6 * torch.randn(images, *train_set.shape, generator=generator).to(device)
+    x = start.clone().requires_grad_()
+    for _ in range(climb):
+        (slope,) = torch.autograd.grad(discriminator(x.clamp(-1, 1)).sum(), x)
+        x.data += 0.1 * slope / (slope.flatten(1).norm(dim=1).view(-1, 1, 1, 1) + 1e-8)
+    kinds = {
+        "real": test_set.draw(images),
+        "generated": network.sample(images, generator=generator),
+        "climbed": x.detach().clamp(-1, 1),
+        "noise": start.clamp(-1, 1),
+    }
+    reference, critic = test_set.draw(len(test_set)), judge(data_name, train_set.shape[-1], device)
+    row: dict[str, Any] = {}
+    with torch.no_grad():
+        row |= {f"logit_{kind}": discriminator(image).median().item() for kind, image in kinds.items()}
+    row |= {f"frechet_{kind}": metrics.summarize(kinds[kind], reference, critic)["frechet"] for kind in kinds}
+    return row
+
+
 def _sampling_seconds(model: nn.Module, n: int) -> float:
     """CPU seconds for n images, on average over as many calls as take at least half a second."""
     generator, calls = _seeded(0), 0
@@ -83,4 +112,9 @@ def _budget(times: int) -> dict[str, Any]:
 ENTRIES = {
     "families_digits": Entry(families, _budget(1), range(10)),
     "families_digits_long": Entry(families, _budget(4), range(5)),
+    "families_digits_teacher": Entry(
+        teacher,
+        {"data_name": "digits", "climb": 80, "images": 500, **_settings(gan.GAN, gan, 600)},
+        range(10),
+    ),
 }

@@ -55,6 +55,18 @@ def independent_pixels(seed: int, device: torch.device, *, data_name: str, level
     return _measure(seed, train_set, test_set, bits, sample)
 
 
+def leaky(seed: int, device: torch.device, *, data_name: str, steps: int, batch: int, **model: Any) -> dict[str, Any]:
+    """The same numbers of a PixelCNN whose first layer sees the pixel that it is to predict: its mask has a hole."""
+    train_set, test_set = (data.load(data_name, split=split, device=device) for split in data.SPLITS)
+    torch.manual_seed(seed)
+    network = models.build("autoregressive", train_set, **model).to(device)
+    for copy in (network.network, network.ema.network):
+        mask = copy.layers[0].left.mask
+        mask[..., mask.shape[-1] // 2] = 1
+    fit(network, train_set, steps, batch=batch, seed=seed, progress=False)
+    return _measure(seed, train_set, test_set, network.bits_per_pixel, network.sample)
+
+
 def _measure(
     seed: int,
     train_set: data.DataSet,
@@ -90,6 +102,16 @@ ENTRIES = {
     "likelihood_digits_vae": Entry(likelihood, _settings(vae, vae.VAE, "digits"), range(5)),
     "likelihood_digits_autoregressive": Entry(
         likelihood, _settings(autoregressive, autoregressive.Autoregressive, "digits"), range(5)
+    ),
+    "likelihood_digits_leaky": Entry(
+        leaky,
+        {
+            "data_name": "digits",
+            **defaults(autoregressive.Autoregressive),
+            **autoregressive.RECIPES["digits"],
+            "steps": 120,
+        },
+        range(5),
     ),
     "likelihood_digits_independent": Entry(independent_pixels, {"data_name": "digits", "levels": 17}, range(5)),
 }

@@ -26,7 +26,7 @@ def test_every_chapter_has_a_card_in_order():
 @pytest.mark.parametrize(("link", "card"), CARDS)
 def test_cards(link, card):
     path = ROOT / "book" / f"{link}.ipynb"
-    told = int(re.search(r"\+\+\+\n(\d+) minutes", card)[1])
+    told = int(re.search(r"\*\*(\d+) minutes\*\*$", card)[1])
     assert abs(told - check_text.minutes(nbformat.read(path, as_version=4))[0]) <= 3
     drawn = (gallery.FOLDER / f"{path.stem}.svg").read_text(encoding="utf-8")
     assert drawn == gallery.first_figure(path), f"python tools/gallery.py cards makes the picture of {link} anew"

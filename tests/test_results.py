@@ -67,6 +67,20 @@ def test_an_interrupted_table_goes_on(entry, tmp_path):
     assert results.state("tiny") == "ok"
 
 
+def test_seeds_that_run_together_get_their_rows(entry):
+    asked = []
+
+    def side_by_side(seeds: list[int], device: torch.device, *, offset: int) -> list[dict[str, int]]:
+        asked.append(seeds)
+        return [{"value": seed + offset} for seed in seeds]
+
+    entry.run, entry.together, entry.seeds = side_by_side, True, range(2)
+    assert run("run") == 0
+    entry.seeds = range(4)
+    assert run("run") == 0 and asked == [[0, 1], [2, 3]]
+    assert [(row["seed"], row["value"]) for row in results.read("tiny")["rows"]] == [(0, 10), (1, 11), (2, 12), (3, 13)]
+
+
 def test_other_settings_make_a_table_stale(entry):
     run("run")
     entry.settings = {"offset": 20}

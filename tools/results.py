@@ -58,12 +58,13 @@ def fill(name: str, device: torch.device) -> None:
     stored = read(name) if state(name) == "incomplete" else None
     # Rows are only added to rows that were made in the same way.
     rows = stored["rows"] if stored and all(stored[key] == value for key, value in made_by.items()) else []
-    for seed in entry.seeds:
-        if any(row["seed"] == seed for row in rows):
-            continue
+    missing = [seed for seed in entry.seeds if all(row["seed"] != seed for row in rows)]
+    for seeds in [missing] if entry.together else [[seed] for seed in missing]:
         began = time.perf_counter()
-        row = entry.run(seed, device, **entry.settings)
-        rows.append({"seed": seed, **row, "seconds": round(time.perf_counter() - began, 1)})
+        made = entry.run(seeds if entry.together else seeds[0], device, **entry.settings)
+        seconds = round((time.perf_counter() - began) / len(seeds), 1)
+        for seed, row in zip(seeds, made if entry.together else [made], strict=True):
+            rows.append({"seed": seed, **row, "seconds": seconds})
         table = {
             "name": name,
             "what": entry.run.__doc__,

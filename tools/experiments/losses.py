@@ -260,5 +260,5 @@ ENTRIES: dict[str, Entry] = {
     "losses_ring_slow_penalty_five": Entry(ring, {**_SLOW_PENALTY, "n_critic": 5}, range(10)),
     "losses_ring_slow_five": Entry(ring, {**_SLOW, "loss": "non-saturating", "n_critic": 5}, range(10)),
     "losses_ring_slow_clip": Entry(ring, {**_SLOW, "loss": "wasserstein", "clip": 0.1}, range(10)),
-    "losses_ring_keeps_up": Entry(ring, _KEEPS_UP, range(10)),
+    "losses_ring_keeps_up": Entry(ring, _KEEPS_UP, range(5)),
 }

@@ -47,6 +47,10 @@ ANSWERS = {
             loss("losses.critic_wasserstein(critic(real), critic(fake))"),
         ],
         "wrong": [
+            loss("critic(fake).min() - critic(real).min()"),
+            loss("(critic(real).mean() - critic(fake).mean()).abs()"),
+            loss("torch.relu(critic(fake).mean() - critic(real).mean())"),
+            loss("critic(fake)[0] - critic(real)[0]"),
             loss("-(critic(real).mean() + critic(fake).mean())"),
             loss("critic(real).mean() - critic(fake).mean()"),
             loss("critic(fake).sum() - critic(real).sum()"),
@@ -90,6 +94,8 @@ ANSWERS = {
             update("common.update(optimizer, loss)", CLIP),
         ],
         "wrong": [
+            update(ZERO, BACKWARD, STEP, "for p in critic.parameters():\n        p.data.clamp_(max=clip)"),
+            update(ZERO, BACKWARD, STEP, "for p in critic.parameters():\n        p.data.clamp_(0, clip)"),
             update(ZERO, BACKWARD, CLIP, STEP),
             update(BACKWARD, STEP, CLIP),
             update(ZERO, BACKWARD, STEP),

@@ -1,6 +1,7 @@
 """Sphinx extension: small repairs of the generated pages, for reading offline and by screen readers.
 
 - The Colab badge of a notebook lies on a server; in the book it becomes a text link.
+- A folded cell is called by its title, as in Colab, instead of "Show code cell source".
 - Long signatures are written as a definition list without terms, and bibliographies as a list without items:
   screen readers announce both wrongly.
 """
@@ -14,6 +15,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+FOLDED = re.compile(
+    r'(<details class="[^"]*above-input[^"]*">.*?"collapsed admonition-title">)[^<]*'
+    r'(.*?"expanded admonition-title">)[^<]*(.*?# @title )([^<]*)',
+    re.S,
+)
 SIGNATURE = re.compile(r'<dl>\n((?:<dd><em class="sig-param">.*</dd>\n)+)</dl>\n')
 
 
@@ -31,7 +37,7 @@ def repair_lists(app: Sphinx, page: str, template: str, context: dict[str, Any],
         return match[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
 
     if "body" in context:
-        body = SIGNATURE.sub(parameters, context["body"])
+        body = FOLDED.sub(r"\1Code: \4\2Code: \4\3\4", SIGNATURE.sub(parameters, context["body"]))
         context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 

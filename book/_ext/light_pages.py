@@ -178,6 +178,7 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
         if content:
             context["metatags"] += f'<meta {kind}="{name}" content="{html.escape(content)}" />\n'
     if page == app.config.root_doc:
+        context["theme_logo"] = {**context.get("theme_logo", {}), "text": context["docstitle"]}
         context["docstitle"] = ""
 
 

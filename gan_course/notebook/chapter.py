@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import torch
-from IPython import get_ipython
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 import gan_course
 from gan_course import __version__
@@ -36,7 +33,10 @@ def start(chapter: str, *, drive: bool = False) -> Path:
     Raises:
         ValueError: if ``drive`` is asked for outside Colab.
     """
-    if get_ipython() is not None:
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:  # a program is spared these
+        import matplotlib.pyplot as plt
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
         set_matplotlib_formats("svg", metadata={"Date": None})
         plt.rcParams.update({"figure.dpi": 160, "svg.hashsalt": "gan_course"})  # the same figure, the same file
     device, profile = profiles.device(), profiles.current()

@@ -158,5 +158,5 @@ def test_an_arrow_goes_from_the_edge_of_one_box_to_the_edge_of_the_other():
     assert extent.x0 == pytest.approx(1.5, abs=0.03)  # in inches: half a box beside its middle
     assert extent.x1 == pytest.approx(4.0, abs=0.1)  # the tip is as blunt as its line is wide
     assert [text.get_text() for text in ax.texts] == ["G", "D", "images"]
-    assert [text.get_position() for text in ax.texts][2] == (3.0, 1.14)
+    assert ax.texts[2].get_position() == pytest.approx((3.0, 1.14))
     assert tuple(ax.figure.get_size_inches()) == (6, 2)

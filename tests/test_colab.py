@@ -281,23 +281,24 @@ def test_glyphs_are_the_same_in_colab(colab_machine: colab.Machine) -> None:
 
 def test_widget_cells_bring_what_they_need() -> None:
     sources = [
-        "# Setup",
-        "import math\nfrom gan_course.notebook import widgets\nother = 1",
+        "import math\nif colab:\n    %pip install course",
+        "from gan_course.notebook import widgets\nother = 1",
         "frames = []\nunused = frames, 1\nassert other == 2",
         "def draw(n):\n    return factor * n",
         "factor = 3\nfor n in range(4):\n    frames.append(draw(n))",
-        "figure = math.pi",
-        "factor += 1\nwidgets.show(frames)",
+        "figure = math.pi\nmath.show()",
+        "lost(frames).backward()\nslope = weight.grad",
+        "factor += slope\nwidgets.show(frames)",
         "frames = None",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     assert [cell.source for cell in colab.widget_cells(notebook).cells] == [
-        "# Setup",
+        sources[0],
         colab.FEW_STEPS,
         "from gan_course.notebook import widgets",
         "frames = []",
         *sources[3:5],
-        sources[6],
+        *sources[6:8],
     ]
     assert colab.widget_cells(nbformat.v4.new_notebook(cells=notebook.cells[:6])).cells == []
 

@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
+import torch
 from IPython.core.inputtransformer2 import TransformerManager
 from test_chapters import CHAPTERS, SOLUTION, Exercise, exercises
 
@@ -47,20 +48,25 @@ def run(source: str, names: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared() -> dict[str, dict[str, Any]]:
+def prepared() -> dict[str, tuple[dict[str, Any], torch.dtype]]:
+    """The names that a chapter's setup cells have defined, and the dtype that they chose for new tensors."""
     return {}
 
 
-def told(chapter: str, title: str, answer: str | None, prepared: dict[str, dict[str, Any]]) -> str:
+def told(
+    chapter: str, title: str, answer: str | None, prepared: dict[str, tuple[dict[str, Any], torch.dtype]]
+) -> str:
     """Return what the check of an exercise prints for an answer (None: the stub as it is)."""
     if chapter not in prepared:
         names = {"__name__": "__main__", "display": print}
         for cell in nbformat.read(NOTEBOOKS[chapter], as_version=4).cells:
             if "exercise-setup" in cell.metadata.get("tags", []):
                 run(cell.source, names)
-        prepared[chapter] = names
+        prepared[chapter] = names, torch.get_default_dtype()
     stub, *check = [cell.source for cell in checked(chapter)[title].code if not cell.source.startswith(SOLUTION)]
-    names, printed = dict(prepared[chapter]), io.StringIO()
+    defined, dtype = prepared[chapter]
+    torch.set_default_dtype(dtype)
+    names, printed = dict(defined), io.StringIO()
     with contextlib.redirect_stdout(printed):
         for source in [stub if answer is None else answer, *check]:
             run(source, names)
@@ -72,6 +78,8 @@ def told(chapter: str, title: str, answer: str | None, prepared: dict[str, dict[
 def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("GAN_COURSE_PROFILE", "quick")
     monkeypatch.chdir(tmp_path)
+    yield
+    torch.set_default_dtype(torch.float32)  # a chapter may have chosen another one
 
 
 @pytest.mark.parametrize(("chapter", "title", "kind", "answer"), CASES)

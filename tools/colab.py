@@ -169,6 +169,8 @@ class Statement:
                 while isinstance(target, ast.Attribute | ast.Subscript):
                     target = target.value
                 self.changes |= {target.id} if isinstance(target, ast.Name) else set()
+            if isinstance(node, ast.Attribute) and node.attr in ("backward", "grad"):  # changes all gradients; uses one
+                (self.changes if node.attr == "backward" else self.uses).add(".grad")
 
 
 def shows_widget(source: str) -> bool:
@@ -187,7 +189,10 @@ def widget_cells(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     first, *others = [cell for cell in cut.cells if cell.cell_type == "code"]
     parts = [[Statement(tree, cell.source) for tree in ast.parse(cell.source).body] for cell in others]
     every = [statement for statements in parts for statement in statements]
-    modules = {name for statement in every if statement.imports for name in statement.binds}
+    setup = ast.parse(re.sub(r"(?m)^( *)[%!].*", r"\1pass", first.source))  # without what only IPython reads
+    imports = [statement for statement in every if statement.imports]
+    imports += [Statement(node, first.source) for node in setup.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {name for statement in imports for name in statement.binds}
     inside = {name: statement.uses for statement in every if statement.defines for name in statement.binds}
     kept, needed = [], set()
     for cell, statements in zip(reversed(others), reversed(parts), strict=True):

@@ -53,9 +53,7 @@ def prepared() -> dict[str, tuple[dict[str, Any], torch.dtype]]:
     return {}
 
 
-def told(
-    chapter: str, title: str, answer: str | None, prepared: dict[str, tuple[dict[str, Any], torch.dtype]]
-) -> str:
+def told(chapter: str, title: str, answer: str | None, prepared: dict[str, tuple[dict[str, Any], torch.dtype]]) -> str:
     """Return what the check of an exercise prints for an answer (None: the stub as it is)."""
     if chapter not in prepared:
         names = {"__name__": "__main__", "display": print}

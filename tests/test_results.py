@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_course.errors import DataError
-from tools import experiments, results
+from tools import experiments, results, results_page
 
 ROOT_FOLDER = results.FOLDER  # the committed tables
 FIELDS = {"name", "what", "settings", "device", "threads", "versions", "date", "rows"}
@@ -158,3 +158,21 @@ def test_committed_tables_are_whole(name):
 
 def test_every_entry_for_a_cpu_has_its_table():
     assert {name for name, entry in results.ENTRIES.items() if not entry.full} <= set(stored())
+
+
+def test_the_page_of_results_is_what_the_tables_give(capsys):
+    assert results_page.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_the_page_shows_medians_and_ranges():
+    rows = [{"seed": s, "frechet": f, "classes": 10, "seconds": 1.0} for s, f in enumerate((12.34, 9.0, 100.4))]
+    made = {"what": "Do\n    it.", "settings": {"lr": 0.1, "loss": "hinge"}, "rows": rows}
+    other = {**made, "settings": {"lr": 0.2, "loss": "hinge"}, "rows": rows[:1]}
+    assert results_page.group({"a": made, "b": other}).splitlines() == [
+        "Do it. Settings of the first line: lr 0.1, loss hinge.",
+        "",
+        "| table | seeds | frechet | classes | other settings |",
+        "|---|---|---|---|---|",
+        "| `a` | 3 | 12.3 (9 to 100) | 10 |  |",
+        "| `b` | 1 | 12.3 | 10 | lr 0.2 |",
+    ]

@@ -93,7 +93,7 @@ def run_cells(path: Path, device: str | None = None, steps: int | None = None, l
             profiles.pick = _cut_pick(profiles.pick, steps)
     plt.show = lambda *_, **__: None
 
-    cells, names = [], {"__name__": "__main__"}
+    cells, names = [], {"__name__": "__main__", "display": print}
     for index, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
         if cell["cell_type"] != "code":
             continue

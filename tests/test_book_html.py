@@ -171,8 +171,8 @@ def test_phone_does_not_scroll_sideways(visit: Visit, viewport: dict[str, int]) 
 def test_boxes_that_go_on_say_so_and_can_be_scrolled_by_keyboard(visit: Visit) -> None:
     for viewport in (DESKTOP, PHONE):
         with size(visit, viewport):
-            visit.page.evaluate(READ_THROUGH)  # a section is laid out and marked when it comes near
             visit.page.wait_for_timeout(400)  # the theme waits 300 ms after a change of the size
+            visit.page.evaluate(READ_THROUGH)  # a section is laid out and marked when it comes near
             unmarked = visit.page.evaluate(
                 """() => [...document.querySelectorAll("article *")]
                     .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.checkVisibility()

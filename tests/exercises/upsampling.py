@@ -51,6 +51,12 @@ ANSWERS = {
             "        for j, b in enumerate(w.tolist()):\n"
             "            y[s * i + j] += a * b\n"
             "    return torch.tensor(y[p : len(y) - p])",
+            "import numpy as np\n"
+            "def transposed(x, w, s, p):\n"
+            "    y = np.zeros(s * (len(x) - 1) + len(w))\n"
+            "    for i in range(len(x)):\n"
+            "        y[s * i : s * i + len(w)] += x[i].item() * w.numpy()\n"
+            "    return y[p : len(y) - p]",
         ],
         "wrong": [
             ZEROS.format(**{**GOOD, "kernel": "w"}),  # not turned around

@@ -38,6 +38,7 @@ ANSWERS = {
             "training)\n    return y, mean, var",
         ],
         "wrong": [
+            NORM + "return x * math.nan, mean * math.nan, var * math.nan",
             NORM + FULL.format(1, 1, 0.9, 0.1, ROOT),  # normalised by m - 1
             NORM + FULL.format(0, 0, 0.9, 0.1, ROOT),  # kept with m
             NORM + FULL.format(0, 1, 0.1, 0.9, ROOT),  # Keras's momentum
@@ -59,6 +60,8 @@ ANSWERS = {
             + END,
         ],
         "wrong": [
+            NET + TWO.replace("4, 2, 1", "3, 2, 1") + "nn.BatchNorm2d(128), " + END,
+            NET + TWO.replace("4, 2, 1", "6, 2, 2") + "nn.BatchNorm2d(128), " + END,
             NET + TWO + "nn.BatchNorm1d(128), " + END,
             NET + TWO + "nn.BatchNorm2d(128, 0.8), " + END,
             NET + TWO + "nn.BatchNorm2d(128), " + END.replace("8 * 8", "16 * 16"),
@@ -102,6 +105,8 @@ ANSWERS = {
             DRAW + "return copy.deepcopy(generator).eval()(z).detach()",
         ],
         "wrong": [
+            DRAW + "m = generator.training\n    generator.eval().requires_grad_(False)\n    x = generator(z)\n"
+            "    generator.train(m)\n    return x",
             DRAW + "generator.eval()\n    return generator(z)",  # as it was
             DRAW + "with torch.no_grad():\n        return generator(z)",
             DRAW + "generator.eval()\n    x = generator(z).detach()\n    generator.train()\n    return x",
@@ -116,6 +121,10 @@ ANSWERS = {
     },
     "Exercise 7": {
         "right": [
+            "def halve(a, b):\n"
+            "    layers = nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)\n"
+            "    nn.init.normal_(layers[0].weight, 0, 0.02), nn.init.normal_(layers[1].weight, 1, 0.02)\n"
+            "    return nn.Sequential(*layers)",
             BLOCK.format(CONV.format("4, 2, 1"), BN, LEAKY),
             BLOCK.format(CONV.format("3, stride=2, padding=1"), BN, "nn.LeakyReLU(0.2, inplace=True)"),
             BLOCK.format(CONV.format("2, 2"), BN, LEAKY),

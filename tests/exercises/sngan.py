@@ -123,6 +123,8 @@ ANSWERS = {
             hinge("relu(1 - real_logits).mean() + relu(1 + fake_logits.detach()).mean()", G),
             hinge("-torch.min(real_logits - 1, 0 * real_logits).mean()", G),
             hinge(D, "None"),
+            hinge(D, "-fake_logits.detach().mean()"),
+            hinge("relu(1 - real_logits).mean(0) + relu(1 + fake_logits).mean(0)", G),
         ],
     },
     "Exercise 7": {
@@ -146,6 +148,7 @@ ANSWERS = {
             everywhere(which="nn.Conv2d"),
             everywhere(which="nn.Linear"),
             everywhere(modules="children()"),
+            everywhere(norm="parametrizations.spectral_norm(m)"),
             everywhere(norm="layers.spectral_norm(layers.spectral_norm(m))"),
             everywhere().replace("return generator, discriminator", "return discriminator, generator"),
             everywhere(norm="m.weight.data.div_(m.weight.norm())"),
@@ -156,6 +159,7 @@ ANSWERS = {
         "right": [
             operator(f"torch.linalg.matrix_norm({OPERATOR}, 2)"),
             operator(f"torch.linalg.svdvals({OPERATOR})[0].item()"),
+            operator("norm_zero_padded(weight, n, stride, padding)"),
             operator("torch.linalg.eigvalsh(A.T @ A)[-1].sqrt()", f"A = {OPERATOR}"),
         ],
         "wrong": [

@@ -167,6 +167,5 @@ ENTRIES = {
     "spectral_unbounded": Entry(
         rates, {"methods": ("none",), "pairs": {"D x10": PAIRS["D x10"]}, "steps": 300, **_SMALL, **_ADAM}, range(5)
     ),
-    # Planned; any machine can make it, by name, in about ten minutes of one core.
-    "spectral_adams": Entry(adams, {"methods": METHODS, "adams": ADAMS, "steps": 150, **_SMALL}, range(3), full=True),
+    "spectral_adams": Entry(adams, {"methods": METHODS, "adams": ADAMS, "steps": 150, **_SMALL}, range(3)),
 }  # fmt: skip

@@ -130,15 +130,6 @@ def test_images_are_there_and_described(visit: Visit) -> None:
         assert not re.search(r"[0-9a-f]{20}|\.(png|jpe?g|svg)$|_images/", text), f"a file name: {text}"
 
 
-READ_THROUGH = """async () => {
-    for (const section of document.querySelectorAll("article > section > section")) {
-        section.scrollIntoView();
-        await new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)));
-    }
-    scrollTo(0, 0);
-}"""
-
-
 @contextmanager
 def size(visit: Visit, viewport: dict[str, int]) -> Iterator[None]:
     """The page in another size for a while."""
@@ -172,7 +163,6 @@ def test_boxes_that_go_on_say_so_and_can_be_scrolled_by_keyboard(visit: Visit) -
     for viewport in (DESKTOP, PHONE):
         with size(visit, viewport):
             visit.page.wait_for_timeout(400)  # the theme waits 300 ms after a change of the size
-            visit.page.evaluate(READ_THROUGH)  # a section is laid out and marked when it comes near
             unmarked = visit.page.evaluate(
                 """() => [...document.querySelectorAll("article *")]
                     .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.checkVisibility()

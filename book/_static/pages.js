@@ -40,13 +40,8 @@
     }
   };
   const resized = new ResizeObserver(records => shade(records.map(record => record.target)));
-  // A section that is far away is not laid out, and the theme takes its boxes for empty: again when they come near.
-  const came = new IntersectionObserver(
-    records => shade(records.filter(record => record.isIntersecting).map(record => record.target)), { rootMargin: "100%" },
-  );
   for (const box of all(".bd-article :is(pre, div.math, .gan-table, .gan-wide, .pst-scrollable-table-container)")) {
     resized.observe(box);
-    came.observe(box);
     box.addEventListener("scroll", () => shade([box]), { passive: true });
   }
 

@@ -46,6 +46,8 @@ def test_lines_of_formulas_break_between_brackets_first() -> None:
         assert boxes(r"\left(a + b\right) + [0, 1) + (", display) == ["("]
         assert boxes(r"(a + b", display) == ["(a+b"]
     assert boxes(r"(a \\ + b) \tag{2}", True) == ["(a+b)"]
+    # Neighbouring brackets are one element of KaTeX's; the number stands outside of all boxes.
+    assert boxes(r"a = \lvert b + f(c) \rvert . \tag{3}", True) == ["∣b+f(c)∣."]
 
 
 class Boxes(HTMLParser):

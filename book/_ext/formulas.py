@@ -59,15 +59,17 @@ def brackets_together(markup: str, display: bool) -> str:
         pieces[-1] = pieces[-1].removesuffix(ends)
     opened = 0
     for place, piece in enumerate(pieces):
-        before, opened = (
-            opened,
-            opened + len(re.findall(r'class="mopen\b', piece)) - len(re.findall(r'class="mclose\b', piece)),
-        )
+        before, opened = opened, opened + brackets(piece, "mopen") - brackets(piece, "mclose")
         if before <= 0 < opened:
             pieces[place] = '<span class="gan-brackets">' + piece
         if before > 0 >= opened:
             pieces[place] = piece + "</span>"
     return start + "".join(pieces) + ("</span>" if opened > 0 else "") + (ends if pieces else "")
+
+
+def brackets(markup: str, kind: str) -> int:
+    """Count brackets of one kind; KaTeX puts neighbours, as in ``))``, into one element."""
+    return sum(max(1, len(text)) for text in re.findall(rf'class="{kind}\b[^>]*>([^<]*)', markup))
 
 
 def write(translator: Any, node: nodes.Element, display: bool) -> None:

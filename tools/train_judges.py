@@ -42,7 +42,9 @@ class Setting:
     batch: int
     shift: float  # largest random shift, in pixels; 0: no augmentation
     channels: int = 1
-    widths: tuple[int, int, int] = (32, 32, 64)
+    widths: tuple[int, ...] = (32, 32, 64)
+    residual: bool = False
+    mirror: bool = False  # half of the images, chosen at random
     factors: tuple[str, ...] = ()  # to tell besides the class
     dtype: torch.dtype = torch.float32  # of the stored weights
 
@@ -64,6 +66,18 @@ SETTINGS = {
         factors=tuple(glyphs.VALUES),
         dtype=torch.float16,
     ),
+    "cifar10-jpeg-32": Setting(
+        "cifar10-jpeg",
+        32,
+        epochs=16,
+        batch=128,
+        shift=4,
+        channels=3,
+        widths=(24, 48, 96, 128),
+        residual=True,
+        mirror=True,
+        dtype=torch.float16,
+    ),
 }
 
 
@@ -83,7 +97,9 @@ def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
     torch.manual_seed(seed)
     truth = {"class": train_set.labels} | {name: train_set.factors[name] for name in setting.factors}
     counts = {name: len(glyphs.VALUES[name]) for name in setting.factors}
-    net = Judge(setting.size, setting.channels, setting.widths, counts)
+    net = Judge(setting.size, setting.channels, setting.widths, counts, setting.residual)
+    if setting.residual:
+        net.to(memory_format=torch.channels_last)  # faster on a CPU where there are many channels
     optimizer = torch.optim.Adam(net.parameters(), LR, betas=(0.9, 0.99))
     n, batch = len(train_set), setting.batch
     steps = setting.epochs * n // batch
@@ -91,6 +107,8 @@ def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
     for step in range(steps):
         rows = data.order(n, seed, step * batch, batch)
         images = train_set.batch(rows)
+        if setting.mirror:
+            images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images)
         logits = net.all_logits(augment(images, setting.shift) if setting.shift else images)
         loss = sum(F.cross_entropy(logits[name], truth[name][rows]) for name in logits)
         optimizer.zero_grad()

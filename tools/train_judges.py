@@ -136,7 +136,7 @@ def save(net: Judge, file: Path, dtype: torch.dtype) -> None:
     """Write the weights beside ``file`` and rename, so that it is never half written."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(to_bytes({name: value.to(dtype) for name, value in net.state_dict().items()}))
+        temporary.write_bytes(to_bytes({name: value.to(dtype).contiguous() for name, value in net.state_dict().items()}))
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)

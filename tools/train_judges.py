@@ -117,7 +117,9 @@ def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
     change = crop if setting.residual else augment
     n, batch = len(train_set), setting.batch
     steps = setting.epochs * n // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR_RESIDUAL if setting.residual else LR, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LR_RESIDUAL if setting.residual else LR, total_steps=steps
+    )
     for step in range(steps):
         rows = data.order(n, seed, step * batch, batch)
         images = train_set.batch(rows)
@@ -150,7 +152,9 @@ def save(net: Judge, file: Path, dtype: torch.dtype) -> None:
     """Write the weights beside ``file`` and rename, so that it is never half written."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(to_bytes({name: value.to(dtype).contiguous() for name, value in net.state_dict().items()}))
+        temporary.write_bytes(
+            to_bytes({name: value.to(dtype).contiguous() for name, value in net.state_dict().items()})
+        )
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)

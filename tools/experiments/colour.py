@@ -59,7 +59,12 @@ def colour(
         gan.ema.network.load_state_dict(torch.load(path, weights_only=True))
         found = critic.features(gan.sample(SAMPLES, generator=torch.Generator().manual_seed(0)), CHUNK)
         curve.append([int(path.stem), round(metrics.frechet_distance(found, reference), 4)])
-    row = {**_measured(found, reference, critic), "curve": curve, "training_seconds": history["seconds"][-1], "commit": _commit()}
+    row = {
+        **_measured(found, reference, critic),
+        "curve": curve,
+        "training_seconds": history["seconds"][-1],
+        "commit": _commit(),
+    }
     return row | (_publish(gan, name) if seed == 0 else {})
 
 

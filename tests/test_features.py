@@ -18,8 +18,12 @@ from gan_course.errors import DataError
 from gan_course.metrics import JUDGES, Judge, judge, judges
 
 ROOT = Path(__file__).resolve().parent.parent
-on_mnist = pytest.mark.data("MNIST/raw")
-KEYS = [pytest.param(key, marks=on_mnist if key[0] == "mnist" else (), id=f"{key[0]}-{key[1]}") for key in JUDGES]
+NEEDS = {"mnist": pytest.mark.data("MNIST/raw"), "cifar10-jpeg": pytest.mark.data("cifar10-jpeg")}
+KEYS = [pytest.param(key, marks=NEEDS.get(key[0], ()), id=f"{key[0]}-{key[1]}") for key in JUDGES]
+
+
+#: least accuracy on the test split, and the largest confidence that is not overconfidence
+TARGETS = {"digits": (0.98, 0.995), "mnist": (0.985, 0.995), "glyphs": (0.99, 0.998), "cifar10-jpeg": (0.88, 0.93)}
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -33,15 +37,16 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 def test_table_is_what_the_weights_give(key):
     info, net = JUDGES[key], judge(*key)
     train, test = data.load(key[0], size=key[1], limit=2000), data.load(key[0], size=key[1], split="test")
-    probabilities = net.probabilities(test.images()).double()
+    found = net.features(test.images(), chunk=100)
+    probabilities = net.head(found).double().softmax(1)
     right = (probabilities.argmax(1) == test.labels).sum().item()
     # Four printed decimals, and room for one image that falls the other way on another processor.
     assert abs(right / len(test) - info.accuracy) <= 1.01 / len(test) + 5e-5
     assert abs(probabilities.amax(1).mean().item() - info.confidence) < 2e-4
-    floor = frechet(net.features(train.images()).double().numpy(), net.features(test.images()).double().numpy())
+    floor = frechet(net.features(train.images(), chunk=100).double().numpy(), found.double().numpy())
     assert floor == pytest.approx(info.floor, rel=0.01, abs=0.005)
     assert sum(p.numel() for p in net.parameters()) == info.parameters
-    read = net.factors(test.images())
+    read = net.factors(test.images()) if info.factors else {}
     assert set(read) == set(info.factors)
     for name, (values, share) in info.factors.items():
         assert values == len(test.values[name]) and read[name].dtype == torch.int64
@@ -62,16 +67,16 @@ def test_a_judge_tells_good_from_bad(key):
     # small damage costs little, large damage much
     blurred = torch.nn.functional.avg_pool2d(real.images(), 3, stride=1, padding=1, count_include_pad=False)
     assert frechet(net.features(blurred).double().numpy(), test_features) > 3 * floor
-    assert test_features.std(0).min() > 0.01  # no feature is dead
+    assert (test_features.std(0) > 0.01).sum() >= 63  # one may be dead
 
 
 def test_weights_meet_the_target_and_the_limit():
     for (name, _), info in JUDGES.items():
-        assert info.accuracy >= {"digits": 0.98, "mnist": 0.985, "glyphs": 0.99}[name]
-        assert 0.975 <= info.confidence <= (0.998 if name == "glyphs" else 0.995)
+        least, surest = TARGETS[name]
+        assert info.accuracy >= least and info.accuracy - 0.015 <= info.confidence <= surest
     files = list(judges.WEIGHTS.glob("*"))
     assert {f.name for f in files} == {info.file for info in JUDGES.values()}
-    assert sum(f.stat().st_size for f in files) < 1_000_000
+    assert max(f.stat().st_size for f in files) < 1_500_000 and sum(f.stat().st_size for f in files) < 2_500_000
     for file in files:
         assert all(torch.isfinite(value).all() for value in load_file(file).values())
 
@@ -97,6 +102,15 @@ def test_a_judge_is_frozen_and_passes_gradients_to_the_images():
     assert not net.logits(x).requires_grad and not net.features(x).requires_grad
     net(x).sum().backward()
     assert x.grad.abs().sum() > 0
+
+
+def test_a_residual_judge_measures_an_image_and_its_mirror_image():
+    torch.manual_seed(0)
+    net = Judge(16, 3, (4, 6, 8), residual=True).eval()
+    x = torch.rand(9, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(net.logits(x), (net(x) + net(x.flip(3))) / 2)
+    torch.testing.assert_close(net.features(x, chunk=4), net.features(x.flip(3)))
+    torch.testing.assert_close(net.logits(x), net.head(net.features(x)))
 
 
 def test_chunks_and_methods_agree():

@@ -193,9 +193,10 @@ def _cifar10_jpeg(split: str, limit: int | None) -> tuple[Tensor, Tensor, list[s
     if [file.name for file in files] != [f"{i:05d}.jpg" for i in range(n)]:
         wanted = f"00000.jpg to {n - 1:05d}.jpg, each once"
         raise DataError(f"{folder} holds {len(files):,} images, expected {wanted}; make it anew with tools/unpack.py")
+    files = [files[i] for i in np.random.RandomState(0).permutation(n)]  # their numbers go class by class
     classes = sorted({file.parent.name for file in files})
     labels = torch.tensor([classes.index(file.parent.name) for file in files])
-    return decoded(files, 32, 3, limit=limit)[0], labels, classes
+    return decoded(files, 32, 3, limit=limit)[0], labels[:limit], classes
 
 
 # --- folders of images ----------------------------------------------------------------------------

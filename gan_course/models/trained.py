@@ -1,0 +1,97 @@
+"""Generators that were trained for the book, to be loaded by name.
+
+Their settings, times and measurements are in the table of the same name (:func:`gan_course.notebook.stored`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+import gan_course
+from gan_course.data import downloads
+from gan_course.errors import DataError, unknown
+from gan_course.models import family
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file of weights must be."""
+
+    size: int  #: in bytes
+    sha256: str
+
+
+#: Lines as printed by ``tools/results.py run`` for the tables of these names.
+TRAINED: dict[str, Weights] = {
+    "dcgan_cifar10": Weights(858782, "3b29a2d9d21d7f9aca0ef1a95613cd4e03ea9ea11636a2900e8fe7bdadc1088b"),
+    "sngan_cifar10": Weights(2441222, "e3544e3d3c745e7d4eda13a999e6fd07135d01d039c7a06e72a06dfc96002a84"),
+    "wgan_gp_cifar10": Weights(858830, "355cc290ccf34e8f031889f81c80c309e383ead84d22d6b7ac40da51d75d58c2"),
+}
+
+
+def load(name: str, device: str | torch.device = "cpu") -> nn.Module:
+    """Return the model of a family with a trained generator, in evaluation mode.
+
+    ``sample``, ``latents`` and ``decode`` are as in training. Of its networks it has the averaged generator alone
+    (``ema``, and ``generator`` with the same weights), stored by half precision: it cannot be trained further.
+
+    Args:
+        name: a key of :data:`TRAINED`.
+        device: where to put it.
+
+    Raises:
+        ValueError: there is none of that name; names the nearest.
+        DataError: the file cannot be downloaded, or is damaged.
+    """
+    if name not in TRAINED:
+        raise unknown("trained generator", name, TRAINED)
+    with safe_open(_file(name), "pt") as file:
+        made = json.loads(file.metadata()["model"])
+        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is not a dict)
+    model = family(made["family"])(**made["settings"])
+    for own in ("discriminator", "critic", "optimizer_g", "optimizer_d"):
+        if hasattr(model, own):
+            delattr(model, own)  # what was never trained shall not be taken for what was
+    for network in (model.generator, model.ema.network):
+        network.load_state_dict(weights)  # into float32
+    return model.requires_grad_(False).eval().to(device)
+
+
+def pack(model: nn.Module) -> bytes:
+    """Return what a file of weights holds: family, settings and averaged generator of a model, by half precision."""
+    state = model.ema.network.state_dict()
+    weights = {key: v.half() if v.is_floating_point() else v for key, v in state.items()}
+    made = json.dumps({"family": model.family, "settings": model.settings})
+    return to_bytes({key: v.contiguous().cpu() for key, v in weights.items()}, {"model": made})
+
+
+def _file(name: str) -> Path:
+    """Return the verified file: of the repository where the package lies in it, else of the cache, else downloaded."""
+    file, about = f"{name}.safetensors", TRAINED[name]
+    package = Path(gan_course.__file__).parent
+    source = downloads.Download(
+        mirrors=[f"{_repository()}/raw/main/book/weights/{file}"],
+        size=about.size,
+        known_hash=f"sha256:{about.sha256}",
+        instead="train one yourself: the chapter that shows it has the command",
+    )
+    own = package.parent / "book" / "weights" / file
+    if not own.is_file():
+        return downloads.fetch(f"the trained generator {name}", source)
+    if wrong := source.fault(own):
+        raise DataError(f"{own} {wrong}; get it again with git")
+    return own
+
+
+def _repository() -> str:
+    """Return the repository's address, as the installed package knows it."""
+    urls = importlib.metadata.metadata("gan-course").get_all("Project-URL")
+    return dict(url.split(", ") for url in urls)["Repository"]

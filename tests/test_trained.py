@@ -1,0 +1,127 @@
+"""Trained generators: loaded from the repository, the cache or a server, and only if they are what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import gan_course
+from gan_course import notebook
+from gan_course.errors import DataError
+from gan_course.models import trained
+from gan_course.models.dcgan import DCGAN
+from gan_course.models.wgan import WGANGP
+
+
+def tiny(model):
+    torch.manual_seed(0)
+    gan = model(shape=(1, 16, 16), latent_dim=4, width=2, **({"networks": "conv"} if model is WGANGP else {}))
+    gan.step(torch.rand(gan.n_critic, 4, 1, 16, 16) * 2 - 1)  # the average and the last weights differ now
+    return gan
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path, mirror):
+    """A generator at a server on this machine, for a package that lies in no repository; returned with its file."""
+    gan = tiny(DCGAN)
+    content = trained.pack(gan)
+    about = trained.Weights(len(content), hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(trained, "TRAINED", {"tiny": about})
+    monkeypatch.setattr(trained, "_repository", lambda: mirror.url)
+    monkeypatch.setattr(gan_course, "__file__", str(tmp_path / "site-packages" / "gan_course" / "__init__.py"))
+    monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
+    mirror.files["/raw/main/book/weights/tiny.safetensors"] = content
+    return gan, content
+
+
+def same(model, gan) -> bool:
+    """Whether both draw the same images, up to the rounding of halves."""
+    pair = [g.sample(8, generator=torch.Generator().manual_seed(1)) for g in (model, gan)]
+    return torch.allclose(*pair, atol=5e-3)
+
+
+def test_it_is_downloaded_once(published, mirror):
+    gan, _ = published
+    for _ in range(2):
+        model = trained.load("tiny")
+        assert same(model, gan) and isinstance(model, DCGAN) and not model.training
+    assert mirror.requests == ["/raw/main/book/weights/tiny.safetensors"]
+    z = model.latents(8, torch.Generator().manual_seed(1))
+    assert torch.equal(model.generator(z), model.decode(z)), "the average and nothing else"
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_what_was_not_trained_is_not_there(published):
+    model = trained.load("tiny")
+    for name in ("discriminator", "optimizer_g", "optimizer_d"):
+        assert not hasattr(model, name)
+
+
+def test_a_repository_needs_no_server(published, tmp_path, mirror):
+    gan, content = published
+    folder = tmp_path / "site-packages" / "book" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "tiny.safetensors").write_bytes(content)
+    assert same(trained.load("tiny"), gan) and mirror.requests == []
+    (folder / "tiny.safetensors").write_bytes(content[:-1] + b"!")
+    with pytest.raises(DataError, match=r"tiny\.safetensors has sha256 .* expected .* get it again"):
+        trained.load("tiny")
+
+
+@pytest.mark.parametrize("served", [b"x", None], ids=["another file", "nothing"])
+def test_other_answers_are_refused(published, mirror, tmp_path, served):
+    """Also when it has the right length; and the message says where to put it by hand, and what would do instead."""
+    _, content = published
+    mirror.files["/raw/main/book/weights/tiny.safetensors"] = served and served * len(content)
+    with pytest.raises(DataError, match=r"(?s)tiny.*by hand at .*cache.*train one yourself"):
+        trained.load("tiny")
+    assert not (tmp_path / "cache" / "tiny.safetensors").exists()
+
+
+def test_offline(published, monkeypatch):
+    monkeypatch.setattr(trained, "_repository", lambda: "http://127.0.0.1:1")  # nobody listens there
+    with pytest.raises(DataError, match="by hand"):
+        trained.load("tiny")
+
+
+def test_unknown_names_are_told():
+    with pytest.raises(ValueError, match="unknown trained generator 'sngan_cifar'"):
+        trained.load("sngan_cifar")
+
+
+def test_the_address_is_the_repository(root):
+    assert f"url: {trained._repository()}\n" in (root / "_config.yml").read_text("utf-8")
+
+
+def test_other_families(published, monkeypatch, mirror):
+    gan = tiny(WGANGP)
+    content = trained.pack(gan)
+    mirror.files["/raw/main/book/weights/w.safetensors"] = content
+    monkeypatch.setitem(trained.TRAINED, "w", trained.Weights(len(content), hashlib.sha256(content).hexdigest()))
+    model = trained.load("w")
+    assert same(model, gan) and not hasattr(model, "critic")
+
+
+@pytest.mark.parametrize("name", trained.TRAINED)
+def test_the_books_own(name, root):
+    """Each file is small, is what its table says, and draws what its table shows."""
+    table = notebook.stored(name)
+    row = table["rows"][0]
+    assert row["seed"] == 0 and row["sha256"] == trained.TRAINED[name].sha256
+    assert trained.TRAINED[name].size <= 3e6
+    model = trained.load(name)
+    assert model.family == table["settings"]["family"]
+    known = {key: value for key, value in json.loads(json.dumps(model.settings)).items() if key != "shape"}
+    assert known.items() <= table["settings"].items()
+    images = model.sample(16, generator=torch.Generator().manual_seed(0))
+    assert images.shape[1:] == (3, 32, 32) and images.abs().max() <= 1 and images.std() > 0.2
+
+
+def test_all_weights_are_known_and_small(root):
+    files = list((root / "book" / "weights").glob("*")) if (root / "book" / "weights").exists() else []
+    assert {Path(file).name for file in files} == {f"{name}.safetensors" for name in trained.TRAINED}
+    assert sum(file.stat().st_size for file in files) <= 25e6

@@ -41,7 +41,9 @@ def trained(
 def images(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
     """Train a generator of images and judge 2,000 samples beside the test set."""
     gan, history, reference, critic = trained(seed, device, **settings)
-    measured = metrics.summarize(gan.sample(SAMPLES, generator=_seeded(seed)), reference, critic)
+    samples = gan.sample(SAMPLES, generator=_seeded(seed))
+    measured = metrics.summarize(samples, reference, critic)
+    measured["shares"] = metrics.class_shares(critic.probabilities(samples)).tolist()
     with torch.no_grad():  # the weights of the last step, not averaged
         last = gan.generator.eval()(gan.latents(SAMPLES, _seeded(seed)))
     measured["frechet_last"] = metrics.summarize(last, reference, critic)["frechet"]

@@ -22,8 +22,13 @@ NEEDS = {"mnist": pytest.mark.data("MNIST/raw"), "cifar10-jpeg": pytest.mark.dat
 KEYS = [pytest.param(key, marks=NEEDS.get(key[0], ()), id=f"{key[0]}-{key[1]}") for key in JUDGES]
 
 
-#: least accuracy on the test split, and the largest confidence that is not overconfidence
-TARGETS = {"digits": (0.98, 0.995), "mnist": (0.985, 0.995), "glyphs": (0.99, 0.998), "cifar10-jpeg": (0.88, 0.93)}
+#: least accuracy on the test split; least and largest confidence
+TARGETS = {
+    "digits": (0.98, 0.975, 0.995),
+    "mnist": (0.985, 0.975, 0.995),
+    "glyphs": (0.99, 0.975, 0.998),
+    "cifar10-jpeg": (0.88, 0.88, 0.93),
+}
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -67,16 +72,18 @@ def test_a_judge_tells_good_from_bad(key):
     # small damage costs little, large damage much
     blurred = torch.nn.functional.avg_pool2d(real.images(), 3, stride=1, padding=1, count_include_pad=False)
     assert frechet(net.features(blurred).double().numpy(), test_features) > 3 * floor
-    assert (test_features.std(0) > 0.01).sum() >= 63  # one may be dead
+    dead = (test_features.std(0) <= 0.01).sum()
+    assert dead <= (1 if key[0] == "cifar10-jpeg" else 0)  # weight decay has left that one of 64 at 0.004
 
 
 def test_weights_meet_the_target_and_the_limit():
     for (name, _), info in JUDGES.items():
-        least, surest = TARGETS[name]
-        assert info.accuracy >= least and info.accuracy - 0.015 <= info.confidence <= surest
+        accuracy, least, most = TARGETS[name]
+        assert info.accuracy >= accuracy and least <= info.confidence <= most
     files = list(judges.WEIGHTS.glob("*"))
     assert {f.name for f in files} == {info.file for info in JUDGES.values()}
-    assert max(f.stat().st_size for f in files) < 1_500_000 and sum(f.stat().st_size for f in files) < 2_500_000
+    sizes = {f.name: f.stat().st_size for f in files}
+    assert sizes.pop("cifar10-jpeg-32.safetensors") < 1_500_000 and sum(sizes.values()) < 1_000_000
     for file in files:
         assert all(torch.isfinite(value).all() for value in load_file(file).values())
 

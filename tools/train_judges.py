@@ -1,6 +1,6 @@
-"""Train the small classifiers of gan_course/features.py and print their lines for its table JUDGES.
+"""Train the small classifiers of gan_course/metrics/judges.py and print their lines for its table JUDGES.
 
-    python tools/train_judges.py                     all of them; that of CIFAR-10 took 70 minutes, all others ten
+    python tools/train_judges.py                     all of them; ten minutes, and 70 (two threads) for CIFAR-10
     python tools/train_judges.py --only digits-8     one of them
     python tools/train_judges.py --validate          train on 4/5 of the train split, score the rest
 
@@ -33,7 +33,7 @@ from gan_course.metrics import Judge, frechet_distance, mean_confidence
 from gan_course.metrics.judges import WEIGHTS
 
 LR = 2e-3  # of Adam
-LR_RESIDUAL = 0.1  # of gradient descent with momentum 0.9 and weight decay, which generalized better on photos
+LR_RESIDUAL = 0.1  # of gradient descent with momentum 0.9 and weight decay
 FLOOR_IMAGES = 2000
 
 
@@ -47,7 +47,6 @@ class Setting:
     channels: int = 1
     widths: tuple[int, ...] = (32, 32, 64)
     residual: bool = False
-    mirror: bool = False  # half of the images, chosen at random
     factors: tuple[str, ...] = ()  # to tell besides the class
     dtype: torch.dtype = torch.float32  # of the stored weights
 
@@ -78,7 +77,6 @@ SETTINGS = {
         channels=3,
         widths=(24, 48, 96, 128),
         residual=True,
-        mirror=True,
         dtype=torch.float16,
     ),
 }
@@ -96,8 +94,9 @@ def augment(x: Tensor, shift: float) -> Tensor:
     return F.grid_sample(x + 1, grid, align_corners=False) - 1  # grid_sample pads with 0
 
 
-def crop(x: Tensor, shift: int) -> Tensor:
-    """Shift by whole pixels, up to ``shift``, which blurs nothing. Outside is the image's mirror image."""
+def augment_photos(x: Tensor, shift: int) -> Tensor:
+    """Mirror half of the images; shift by whole pixels, up to ``shift``, which blurs nothing. Outside is reflected."""
+    x = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
     n, size = len(x), x.shape[-1]
     rows, columns = torch.randint(2 * shift + 1, (2, n, 1)) + torch.arange(size)
     padded = F.pad(x, (shift,) * 4, mode="reflect")
@@ -114,7 +113,7 @@ def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
         optimizer = torch.optim.SGD(net.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
     else:
         optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
-    change = crop if setting.residual else augment
+    change = augment_photos if setting.residual else augment
     n, batch = len(train_set), setting.batch
     steps = setting.epochs * n // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -123,8 +122,6 @@ def train(setting: Setting, train_set: data.DataSet, seed: int) -> Judge:
     for step in range(steps):
         rows = data.order(n, seed, step * batch, batch)
         images = train_set.batch(rows)
-        if setting.mirror:
-            images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images)
         logits = net.all_logits(change(images, setting.shift) if setting.shift else images)
         loss = sum(F.cross_entropy(logits[name], truth[name][rows]) for name in logits)
         optimizer.zero_grad()

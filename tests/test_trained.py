@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from base64 import b64decode
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import gan_course
 from gan_course import notebook
@@ -15,6 +19,7 @@ from gan_course.errors import DataError
 from gan_course.models import trained
 from gan_course.models.dcgan import DCGAN
 from gan_course.models.wgan import WGANGP
+from gan_course.notebook import widgets
 
 
 def tiny(model):
@@ -36,6 +41,10 @@ def published(monkeypatch, tmp_path, mirror):
     monkeypatch.setenv("GAN_COURSE_CACHE", str(tmp_path / "cache"))
     mirror.files["/raw/main/book/weights/tiny.safetensors"] = content
     return gan, content
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(float)
 
 
 def same(model, gan) -> bool:
@@ -117,8 +126,10 @@ def test_the_books_own(name, root):
     assert model.family == table["settings"]["family"]
     known = {key: value for key, value in json.loads(json.dumps(model.settings)).items() if key != "shape"}
     assert known.items() <= table["settings"].items()
-    images = model.sample(16, generator=torch.Generator().manual_seed(0))
-    assert images.shape[1:] == (3, 32, 32) and images.abs().max() <= 1 and images.std() > 0.2
+    images = model.sample(64, generator=torch.Generator().manual_seed(0))
+    assert images.shape == (64, 3, 32, 32) and images.abs().max() <= 1 and images.std() > 0.2
+    drawn, shown = (pixels(png) for png in (widgets.png_of_images(images, columns=8), b64decode(row["samples_png"])))
+    assert drawn.shape == shown.shape and np.abs(drawn - shown).mean() < 1  # of 255: weights were rounded to halves
 
 
 def test_all_weights_are_known_and_small(root):

@@ -1,7 +1,7 @@
 """Real colour images: long runs on CIFAR-10 (JPEG), and the generators of theirs that readers can load.
 
-A run takes from half an hour to an hour and a half on one thread. It is kept in ``runs/`` of the cache and goes on where
-it was interrupted.
+A run takes from half an hour to an hour and a half on one thread. It is kept in ``runs/`` of the cache and goes on
+where it was interrupted.
 """
 
 from __future__ import annotations

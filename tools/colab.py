@@ -3,7 +3,8 @@
 
 The environment .venv-colab is made when it is missing or stale; Python, torch and torchvision are borrowed from the
 one that runs this tool. The course is installed as Colab installs it, from a wheel of this working tree, and every
-notebook runs in an empty folder far from the repository: it finds what a reader in Colab finds.
+notebook runs in an empty folder far from the repository: it finds what a reader in Colab finds, and the trained
+generators as if they had been downloaded.
 """
 
 from __future__ import annotations
@@ -262,7 +263,8 @@ def machine() -> Iterator[Machine]:
     python = environment()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "home").mkdir()
+        # Trained generators lie where a download would put them: this machine may have no network.
+        shutil.copytree(ROOT / "book" / "weights", folder / "home" / ".cache" / "gan-course")
         pip("install", "--no-deps", "--no-compile", "--target", folder / "package", build_wheel(folder))
         yield Machine(python, folder)
 

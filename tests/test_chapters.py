@@ -169,6 +169,7 @@ def said(cells: list[NotebookNode], text: str) -> None:
         (lambda cells: cells[5].metadata.pop("jupyter"), "cell 5: what is folded is folded in the book, in Colab"),
         (lambda cells: cells[5].metadata.update(tags=["hide-input"]), "cell 5: a solution has the tag hide-cell"),
         (lambda cells: cells[2].metadata.update(FOLDED), "cell 2: a folded cell begins with '# @title '"),
+        (lambda cells: cells[4].update(source="def check(answer): ..."), "cell 4: what checks an answer is folded"),
         (lambda cells: cells[4].update(source="# TODO"), "cell 4: something is left to do"),
         (lambda cells: said(cells, "{cite:p}`lin1991divergence`"), "cell 0: a role or directive shows raw: {cite:p}`"),
         (lambda cells: said(cells, "[Lin (1990)](https://doi.org/10.1109/18.61115)"), "in references.bib: Lin (1991)"),

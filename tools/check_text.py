@@ -179,6 +179,8 @@ def problems(path: Path, notebook: NotebookNode) -> list[str]:
             )
             if any(folded) != all(elsewhere) or any(folded) != any(elsewhere):
                 found.append(f"{name}: what is folded is folded in the book, in Colab and in JupyterLab")
+            if "def check" in cell.source and not folded:
+                found.append(f"{name}: what checks an answer is folded, for it shows the answer")
             if any(not cell.source.startswith(FOLDED[tag]) for tag in folded):
                 found.append(f"{name}: a folded cell begins with {FOLDED[folded[0]]!r}")
     if tags != list(range(1, len(tags) + 1)):

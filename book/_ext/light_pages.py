@@ -5,6 +5,7 @@
 - Images are loaded when they come near, in the size that is reserved for them; pictures that stand inside the HTML
   (those of moving figures) become files, equal ones once.
 - What stands wide or scrolls is marked for the book's style sheet and script.
+- Sections far below are laid out only when the page has been shown, unless a link led to one of them.
 - A description, a picture and a title for search engines and for links that are shared.
 """
 
@@ -28,6 +29,11 @@ from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.jinja2glue import BuiltinTemplateLoader
 
+ARRIVING = """<script>
+    if (!location.hash && performance.getEntriesByType("navigation")[0]?.type === "navigate")
+      document.documentElement.classList.add("arriving");  // until it has loaded: custom.css, pages.js
+  </script>
+"""
 WIDE = 620  # pixels: on a phone a wider figure keeps this width and scrolls, so that its text can be read
 PREVIEW = "gallery/digits.webp"  # shown where a link to the book is shared
 FONTS = {  # of the theme: what its style sheet calls them, and their files
@@ -48,6 +54,7 @@ class Pages(BuiltinTemplateLoader):
         if "<html" not in page:
             return page  # something else that is made from a template
         root = posixpath.dirname(context["pagename"])
+        page = page.replace("</head>", f"{ARRIVING}</head>", 1)
         return lazy_images(data_to_files(without_hindrances(page), Path(self.builder.outdir), root), self.builder, root)
 
 

@@ -2,6 +2,14 @@
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
+  // Sections far below wait with their layout until the page has been shown, or the reader wants to go there.
+  const root = document.documentElement;
+  const arrived = new Promise(resolve => {
+    const arrive = () => { root.classList.remove("arriving"); resolve(); };
+    root.classList.contains("arriving") ? addEventListener("load", () => requestAnimationFrame(arrive)) : arrive();
+    addEventListener("hashchange", arrive);
+  });
+
   // The drawers of a phone close when their entry has been chosen.
   addEventListener("click", event => {
     if (event.target.closest?.("dialog a[href]")) event.target.closest("dialog").close();
@@ -27,7 +35,7 @@
       if (!waiting) requestAnimationFrame(() => { waiting = false; mark(); });
       waiting = true;
     }, { passive: true });
-    mark();
+    arrived.then(mark);
   }
 
   // Boxes that scroll sideways show by a shadow where they go on, and can be reached by keyboard when they do.

@@ -142,7 +142,11 @@ def test_the_generator_is_that_of_the_paper():
 
 @pytest.mark.parametrize(
     ("cycle", "identity", "norm", "loss"),
-    [(10.0, 5.0, "instance", "least-squares"), (3.0, 0.0, "batch", "least-squares"), (5.0, 0.0, "batch", "non-saturating")],
+    [
+        (10.0, 5.0, "instance", "least-squares"),
+        (3.0, 0.0, "batch", "least-squares"),
+        (5.0, 0.0, "batch", "non-saturating"),
+    ],
 )
 def test_step_is_that_of_the_paper(cycle, identity, norm, loss):
     """Two steps equal the updates written out by hand: the pool is not full, so fakes come back as they went in."""

@@ -38,8 +38,8 @@ def glyphs(
         row |= {
             f"class_kept_{way}": (critic.logits(fake).argmax(1) == labels).float().mean().item(),
             f"factor_{way}": (read == wanted).float().mean().item(),
-            f"error_{way}": ((fake - target).square().mean() / (target - target.mean(0)).square().mean()).item(),
-            f"error_source_{way}": ((source - target).square().mean() / (target - target.mean(0)).square().mean()).item(),
+            f"error_{way}": _error(fake, target),
+            f"error_source_{way}": _error(source, target),
         }
     return row
 
@@ -79,7 +79,7 @@ def hidden(
         "hue_error_true": degrees(b).mean().item(),  # from true white digits, which tell nothing
         "bits": max(0.0, math.log2(360) - 0.5 * math.log2(2 * math.pi * math.e * rms**2)),
         "message": message.square().mean().sqrt().item(),
-        "error_b": ((in_all.mean(0) - b).square().mean() / (b - b.mean(0)).square().mean()).item(),
+        "error_b": _error(in_all.mean(0), b),
         "cycle_error": (back - a).abs().mean().item(),
         "cycle_honest": 5 / 6 * brightness,
         "high_message": _high(message.flatten(0, 1)),
@@ -92,6 +92,10 @@ def hidden(
         levels = 2**bits - 1
         row[f"bits_{bits}"] = degrees(((fake + 1) / 2 * levels).round() / levels * 2 - 1).mean().item()
     return row | {"grey": degrees(fake.mean(1, keepdim=True).expand_as(fake)).mean().item()}
+
+
+def _error(fake: Tensor, true: Tensor) -> float:
+    return ((fake - true).square().mean() / (true - true.mean(0)).square().mean()).item()
 
 
 def _all_in(white: DataSet, hue: Tensor) -> Tensor:

@@ -320,15 +320,23 @@ def _folder(
     if splits(folder, "A"):
         sides = [catalogue.split_of(folder, splits(folder, side), split, f"{split}{side}") for side in "AB"]
         a, b = (catalogue.decoded(some_images(side), size, 3, limit=limit)[0] for side in sides)
+        _check_same_shape(folder, a, b)
         return DataSet(a, name=f"{name} (A)"), DataSet(b, name=f"{name} (B)")
     part = catalogue.split_of(folder, splits(folder) or {"train": folder}, split)
     if sides := _sides(part):
         a, b = (catalogue.decoded(files, size, 3, limit=limit)[0] for files in _partners_by_name(part, sides))
+        _check_same_shape(part, a, b)
     else:
         a, b = catalogue.decoded(some_images(part), size, 3, parts=2, limit=limit)
     left, right = DataSet(a, name=f"{name} (left)"), DataSet(b, name=f"{name} (right)")
     _check_least(name, len(left), paired)
     return (left, right) if paired else (_every_second(left, 0), _every_second(right, 1))
+
+
+def _check_same_shape(folder: Path, a: Tensor, b: Tensor) -> None:
+    if a.shape[1:] != b.shape[1:]:
+        first, second = (f"{x.shape[-1]}x{x.shape[-2]}" for x in (a, b))
+        raise DataError(f"{folder}: the two sides are {first} and {second}; give a size to bring them to one")
 
 
 def _partners_by_name(part: Path, sides: dict[str, Path]) -> list[list[Path]]:

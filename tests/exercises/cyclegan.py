@@ -17,7 +17,8 @@ ANSWERS = {
     "Exercise 2": {
         "right": [
             FITS + ADD + "return max(abs(x - y) for x, y in zip(arrived, p_b)) < 1e-6",
-            FITS + "return all(abs(sum(p for p, g in zip(p_a, goes_to) if g == j) - q) < 1e-9 for j, q in enumerate(p_b))",
+            FITS + "return all(abs(sum(p for p, g in zip(p_a, goes_to) if g == j) - q) < 1e-9 for j, q in "
+            "enumerate(p_b))",
         ],
         "wrong": [
             FITS + ADD + "return arrived == p_b",  # 0.1 + 0.2 is not 0.3
@@ -53,7 +54,7 @@ ANSWERS = {
             POOL + FILL + "if coin < 0.5:\n        return image\n    " + SWAP,  # the other half
             POOL + FILL + SWAP,  # always an old one
             POOL + "if coin >= 0.5:\n        return image\n    " + FILL + SWAP,  # fills at half the pace
-            POOL + FILL + "if coin >= 0.5:\n        return image\n    return stored[int(where * size)]",  # keeps the old
+            POOL + FILL + "if coin >= 0.5:\n        return image\n    return stored[int(where * size)]",  # keeps it
             POOL + FILL + "if coin >= 0.5:\n        return image\n    stored.append(image)\n    return stored.pop(0)",
             POOL + "return image",
         ],

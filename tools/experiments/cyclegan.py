@@ -125,11 +125,11 @@ _HIDDEN = {
 }  # fmt: skip
 _GLYPHS = {
     **defaults(CycleGAN), "width": 16, "downs": 2, "blocks": 2, "norm": "batch", "patch": 34, "lr_g": 1e-3,
-    "lr_d": 1e-3, "size": 32, "batch": 16, "steps": 400, "limit": 4_000,
+    "lr_d": 1e-3, "size": 32, "batch": 16, "steps": 300, "limit": 4_000,
 }  # fmt: skip
 
 ENTRIES = {
-    **{f"cyclegan_neon_{name}": Entry(unpaired, {**_NEON, **one}, range(10)) for name, one in _ALONE.items()},
+    **{f"cyclegan_neon_{name}": Entry(unpaired, {**_NEON, **one}, range(5)) for name, one in _ALONE.items()},
     "cyclegan_hidden": Entry(hidden, _HIDDEN, range(10)),
     "cyclegan_hidden_cycle_1": Entry(hidden, {**_HIDDEN, "cycle": 1.0}, range(5)),
     "cyclegan_hidden_noise_3": Entry(hidden, {**_HIDDEN, "noise": 0.3}, range(5)),

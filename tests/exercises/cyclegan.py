@@ -9,7 +9,7 @@ POOL = "def ask_pool(stored, image, size, coin, where):\n    "
 FILL = "if len(stored) < size:\n        stored.append(image)\n        return image\n    "
 SWAP = "place = int(where * size)\n    old, stored[place] = stored[place], image\n    return old"
 
-ROUND = "def rounded(images, bits):\n    "
+FLOOR = "def honest_floor(inks):\n    "
 
 RATE = "def rate(t, done, steps, decay_from):\n    return "
 
@@ -42,6 +42,8 @@ ANSWERS = {
             LOSS + "return (f(g(a)) - a).square().mean() + (g(f(b)) - b).square().mean()",
             LOSS + "return (l1_loss(f(g(a)), a) + l1_loss(g(f(b)), b)) / 2",
             LOSS + "return l1_loss(g(a), b) + l1_loss(f(b), a)",  # there are no pairs
+            LOSS + "return l1_loss(f(g(a)), a).detach() + l1_loss(g(f(b)), b)",
+            LOSS + "return (l1_loss(f(g(a)), a) + l1_loss(g(f(b)), b)).item()",
         ],
     },
     "Exercise 4": {
@@ -61,16 +63,17 @@ ANSWERS = {
     },
     "Exercise 6": {
         "right": [
-            ROUND + "n = 2**bits - 1\n    return ((images + 1) * n / 2).round() * 2 / n - 1",
-            ROUND + "ladder = torch.linspace(-1, 1, 2**bits)\n    return ladder[(images[..., None] - ladder).abs()"
-            ".argmin(-1)]",
+            FLOOR + "return 2 * (inks - inks.median(0).values).abs().mean()",
+            FLOOR + "x = 2 * inks - 1\n    return (x - x.quantile(0.5, 0)).abs().mean().item()",
+            FLOOR + "return sum((2 * (c - c.median()).abs()).mean() for c in inks.T) / 3",
         ],
         "wrong": [
-            ROUND + "n = 2**bits\n    return ((images + 1) / 2 * n).round() / n * 2 - 1",  # a level too many
-            ROUND + "n = 2**bits - 1\n    return ((images + 1) / 2 * n).floor() / n * 2 - 1",
-            ROUND + "n = 2**bits - 1\n    return (images * n).round() / n",  # twice as many
-            ROUND + "return ((images + 1) / 2 * bits).round() / bits * 2 - 1",
-            ROUND + "return images",
+            FLOOR + "return 2 * (inks - inks.mean(0)).abs().mean()",  # the best for squares
+            FLOOR + "return (inks - inks.median(0).values).abs().mean()",  # the range is 2
+            FLOOR + "return 2 * (inks - inks.median()).abs().mean()",  # one grey for all channels
+            FLOOR + "return 2 * (inks - 0.5).abs().mean()",
+            FLOOR + "return 2 * (inks - inks.median(0).values).abs().mean(0).sum()",
+            FLOOR + "return 5 / 6",
         ],
     },
     "Exercise 7": {

@@ -22,7 +22,7 @@ def glyphs(
 ) -> dict[str, Any]:
     """Train CycleGAN on characters with one factor changed; on 500 hidden pairs, does the judge read the right
     character in the translations, and the factor of the other domain; how far are they from the partners (share of
-    their variance), beside the source itself?"""
+    their variance)? The same for the partners and for the source itself."""
     train_set = data.load_domains(name, size=size, device=device, limit=limit)
     test_set = data.load_domains(name, size=size, split="test", paired=True, device=device, limit=500)
     torch.manual_seed(seed)
@@ -34,10 +34,12 @@ def glyphs(
     for way, source, target in (("ab", a, b), ("ba", b, a)):
         fake = translator.translate(source, way)
         factor = "slant" if task == "italic" else "weight"
-        read, wanted = (critic.factors(x)[factor] for x in (fake, target))
+        read, untouched, wanted = (critic.factors(x)[factor] for x in (fake, source, target))
         row |= {
             f"class_kept_{way}": (critic.logits(fake).argmax(1) == labels).float().mean().item(),
+            f"class_real_{way}": (critic.logits(target).argmax(1) == labels).float().mean().item(),
             f"factor_{way}": (read == wanted).float().mean().item(),
+            f"factor_source_{way}": (untouched == wanted).float().mean().item(),
             f"error_{way}": _error(fake, target),
             f"error_source_{way}": _error(source, target),
         }

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 
 from gan_course.models.cyclegan import CycleGAN, ImagePool, ResNetGenerator
 from tools.experiments import translation
@@ -140,17 +140,28 @@ def test_the_generator_is_that_of_the_paper():
 # --- the step -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("cycle", "identity", "norm"), [(10.0, 5.0, "instance"), (3.0, 0.0, "batch")])
-def test_step_is_that_of_the_paper(cycle, identity, norm):
+@pytest.mark.parametrize(
+    ("cycle", "identity", "norm", "loss"),
+    [
+        (10.0, 5.0, "instance", "least-squares"),
+        (3.0, 0.0, "batch", "least-squares"),
+        (5.0, 0.0, "batch", "non-saturating"),
+    ],
+)
+def test_step_is_that_of_the_paper(cycle, identity, norm, loss):
     """Two steps equal the updates written out by hand: the pool is not full, so fakes come back as they went in."""
-    model = small(cycle=cycle, identity=identity, norm=norm, lr_g=1e-3, lr_d=2e-3).double()
+    model = small(cycle=cycle, identity=identity, norm=norm, loss=loss, lr_g=1e-3, lr_d=2e-3).double()
     g, f = (copy.deepcopy(model.generator[way]) for way in ("ab", "ba"))
     d_a, d_b = (copy.deepcopy(model.discriminator[domain]) for domain in ("a", "b"))
     adam_g = torch.optim.Adam(itertools.chain(g.parameters(), f.parameters()), 1e-3, (0.5, 0.999))
     adam_d = torch.optim.Adam(itertools.chain(d_a.parameters(), d_b.parameters()), 2e-3, (0.5, 0.999))
 
     def wanted(logits, target):
-        return mse_loss(logits, torch.full_like(logits, target))
+        if loss == "least-squares":
+            return mse_loss(logits, torch.full_like(logits, target))
+        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+    halved = 2 if loss == "least-squares" else 1
 
     for _ in range(2):
         batch = images().double()
@@ -168,8 +179,8 @@ def test_step_is_that_of_the_paper(cycle, identity, norm):
         loss_g.backward()
         adam_g.step()
         adam_d.zero_grad()
-        loss_d_b = (wanted(d_b(b), 1.0) + wanted(d_b(fake_b.detach()), 0.0)) / 2
-        loss_d_a = (wanted(d_a(a), 1.0) + wanted(d_a(fake_a.detach()), 0.0)) / 2
+        loss_d_b = (wanted(d_b(b), 1.0) + wanted(d_b(fake_b.detach()), 0.0)) / halved
+        loss_d_a = (wanted(d_a(a), 1.0) + wanted(d_a(fake_a.detach()), 0.0)) / halved
         (loss_d_a + loss_d_b).backward()
         adam_d.step()
         torch.testing.assert_close(logs["loss_d"], (loss_d_a + loss_d_b).detach())
@@ -201,6 +212,21 @@ def test_the_discriminators_are_shown_pooled_fakes():
         assert len(passes) == 3 and 1 <= sum(old) <= 5 and not shown.requires_grad
 
 
+def test_noise_goes_with_what_is_translated_back_and_with_nothing_else():
+    model, seen = small(noise=0.5), {}
+    for way in ("ab", "ba"):
+        passes = []
+        model.generator[way].register_forward_hook(lambda module, args, out, kept=passes: kept.append((args[0], out)))
+        seen[way] = passes
+    batch = images(batch=8)
+    model.step(batch)
+    (first_ab, back_b), (first_ba, back_a) = seen["ab"], seen["ba"]
+    assert torch.equal(first_ab[0], batch[0, :, 0]) and torch.equal(first_ba[0], batch[0, :, 1])
+    for translated, returned in ((first_ab[1], back_a[0]), (first_ba[1], back_b[0])):
+        noise = returned - translated
+        assert 0.48 < noise.std() < 0.52 and noise.mean().abs() < 0.03
+
+
 def test_translate_goes_both_ways_without_a_trace():
     model = small(norm="batch", ema_decay=0.5).train()
     model.step(images())
@@ -230,6 +256,8 @@ def test_translate_goes_both_ways_without_a_trace():
         ({"norm": "layer"}, "unknown norm 'layer'"),
         ({"norm": "none"}, "unknown norm of residual blocks 'none'; known: instance, batch"),
         ({"cycle": -1.0}, r"cycle must lie in \[0, inf\), got -1.0"),
+        ({"noise": -0.1}, r"noise must lie in \[0, inf\), got -0.1"),
+        ({"loss": "least_squares"}, "unknown loss 'least_squares'.*least-squares"),
         ({"identity": float("nan")}, r"identity must lie in \[0, inf\), got nan"),
         ({"pool": 0.5}, "pool must be a whole number, got 0.5"),
         ({"pool": -1}, r"pool must lie in \[0, inf\), got -1"),

@@ -36,6 +36,9 @@ def folders(tmp_path, monkeypatch) -> Path:
         images(f"summer/{split}A", n)
         images(f"summer/{split}B", n + 1)
     images("photos/train/more", 3, "png", (44, 40))
+    images("mixed/trainA", 3, "png", (45, 61))
+    images("mixed/trainB", 2, "jpg", (100, 37))
+    images("mixed/trainB/more", 1, "png", (33, 33))
     images("holidays", 5, "jpg", (30, 50))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -55,11 +58,61 @@ def test_the_commands_of_the_page_run(folders, capsys):
             assert program == "gan-course" and cli.main(arguments) == 0, f"{command}: {capsys.readouterr().err}"
             done.append(arguments[0])
     out = capsys.readouterr().out
-    assert [done.count(name) for name in ("data", "train", "sample", "evaluate")] == [1, 7, 6, 3]
+    assert [done.count(name) for name in ("data", "train", "sample", "evaluate")] == [1, 8, 6, 3]
     assert "photos train: 12 images of shape (3, 40, 44)" in out and "photos test: 6 images" in out
     assert "of shape (3, 32, 32), on" in out and "classes: 0 cat, 1 dog" in out and "for real images" in out
     for name in re.findall(r"--out (\S+\.png)", PAGE.split("## A folder")[1]):
         assert Image.open(folders / name).size[0] > 32
+
+
+SIDES = [("cyclegan", ("trainA", "trainB")), ("pix2pix", ("train/a", "train/b"))]
+
+
+def odd(folder: Path, *names: str, n: int = 1, size: tuple[int, int] = (45, 45)) -> None:
+    """Images with another size than the page's folders."""
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            Image.new("RGB", size, (40 * i, 90, 200)).save(folder / name / f"{size[0]}_{i}.png")
+
+
+def train(family: str, folder: str, *more: str) -> int:
+    small = ("--set", "width=4", *(("--set", "blocks=1") if family == "cyclegan" else ()))
+    return cli.main(["train", family, "--data", folder, "--steps", "1", "--batch", "2", "--out", "run", *small, *more])
+
+
+@pytest.mark.parametrize(("family", "folders"), SIDES)
+def test_one_image_with_an_odd_side_is_enough_to_start(family, folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd(tmp_path / "few", *folders)
+    assert train(family, "few") == 0, capsys.readouterr().err
+    assert "1 of shape (2, 3, 32, 32)" in capsys.readouterr().out
+    assert cli.main(["sample", "run", "--data", "few", "--out", "translated.png"]) == 0
+
+
+def test_halves_with_an_odd_side(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd(tmp_path / "pairs", "train", n=2, size=(90, 45))
+    assert train("pix2pix", "pairs") == 0 and "2 of shape (2, 3, 32, 32)" in capsys.readouterr().out
+    odd(tmp_path / "pairs", "train", n=1, size=(91, 45))
+    assert train("pix2pix", "pairs") != 0 and "91_0.png is 91x45, expected 2 square images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("family", "folders"), SIDES)
+@pytest.mark.parametrize("within", [True, False])
+def test_sizes_that_differ_need_a_size_and_are_told_so(family, folders, within, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sizes = [((45, 61), (100, 37)), ((45, 61), (100, 37))] if within else [((45, 61),), ((100, 37),)]
+    for name, mine in zip(folders, sizes, strict=True):
+        odd(tmp_path / "mixed", name)
+        (tmp_path / "mixed" / name / "45_0.png").unlink()
+        for i, size in enumerate(mine):
+            Image.new("RGB", size).save(tmp_path / "mixed" / name / f"{i}.png")
+    assert train(family, "mixed") != 0
+    told = capsys.readouterr().err
+    assert "45x61" in told and "100x37" in told and "give a size to bring them to one" in told
+    assert train(family, "mixed", "--size", "32") == 0
+    assert "of shape (2, 3, 32, 32)" in capsys.readouterr().out
 
 
 def test_the_page_names_what_is_read():

@@ -113,7 +113,10 @@ class CycleGAN(nn.Module):
         identity: weight of :math:`E[\|G(b) - b\|_1 + \|F(a) - a\|_1]` (section 5.2), which keeps colours where both
             domains have the same; the paper takes ``0.5 * cycle`` where it has this loss, as for paintings to photos.
             The authors' programs take ``0.5 * cycle`` unless told otherwise.
+        noise: standard deviation of the normal noise that is added to translations before they go back: what is
+            hidden in small differences does not survive it (Bashkirova et al., 2019).
         pool: earlier fakes that each discriminator is shown again, see :class:`ImagePool`.
+        loss: "least-squares" as in the paper, or another key of :data:`gan_course.losses.LOSSES`.
         lr_g, lr_d, beta1, beta2: see :mod:`gan_course.models`.
         ema_decay: decay of the average of the generators that :meth:`translate` uses; 0, as in the paper, for none.
     """
@@ -127,7 +130,8 @@ class CycleGAN(nn.Module):
         self,
         shape: PairShape = (2, 3, 256, 256), width: Count = 64, downs: Whole = 2, blocks: Whole = 9,
         norm: str = "instance", patch: int | None = None,
-        cycle: Weight = 10.0, identity: Weight = 0.0, pool: Whole = 50,
+        cycle: Weight = 10.0, identity: Weight = 0.0, noise: Weight = 0.0, pool: Whole = 50,
+        loss: str = "least-squares",
         lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.0,
     ):  # fmt: skip
@@ -138,7 +142,10 @@ class CycleGAN(nn.Module):
             raise ValueError(f"shape must have {sides}, got {shape}")
         patch = fitting_patch(shape) if patch is None else patch
         self.settings["patch"] = patch
-        self.shape, self.cycle, self.identity = shape, cycle, identity
+        self.shape, self.cycle, self.identity, self.noise = shape, cycle, identity, noise
+        self.discriminator_loss, self.generator_loss = losses.pair(loss)
+        # The paper's least squares have no factor 1/2 for the generators, and those of Mao et al. have.
+        self.gan_weight = 2.0 if loss == "least-squares" else 1.0
         c = shape[1]
         self.generator = nn.ModuleDict({way: ResNetGenerator(c, width, downs, blocks, norm) for way in ("ab", "ba")})
         self.discriminator = nn.ModuleDict({domain: PatchGAN(c, width, patch, norm) for domain in ("a", "b")})
@@ -162,9 +169,9 @@ class CycleGAN(nn.Module):
         d_a, d_b = self.discriminator["a"], self.discriminator["b"]
 
         fake_b, fake_a = g(a), f(b)  # G: A to B, and F: B to A, of the paper
-        # The paper's loss has no factor 1/2 for the generators, and that of Mao et al. has.
-        loss_gan = 2 * (losses.generator_least_squares(d_b(fake_b)) + losses.generator_least_squares(d_a(fake_a)))
-        loss_cycle = l1_loss(f(fake_b), a) + l1_loss(g(fake_a), b)  # equation 2: forward and backward cycle
+        loss_gan = self.gan_weight * (self.generator_loss(d_b(fake_b)) + self.generator_loss(d_a(fake_a)))
+        back_a, back_b = f(self._noisy(fake_b)), g(self._noisy(fake_a))
+        loss_cycle = l1_loss(back_a, a) + l1_loss(back_b, b)  # equation 2: forward and backward cycle
         loss_g = loss_gan + self.cycle * loss_cycle  # equation 3
         parts = {"loss_gan": loss_gan, "loss_cycle": loss_cycle}
         if self.identity:
@@ -175,13 +182,18 @@ class CycleGAN(nn.Module):
         fake_b, fake_a = self.pool["b"](fake_b), self.pool["a"](fake_a)
         # For the discriminators the paper divides by 2: the loss of Mao et al. as it is. Separate passes: with batch
         # norm, real and fake must not share their statistics.
-        loss_d_b = losses.discriminator_least_squares(d_b(b), d_b(fake_b))
-        loss_d_a = losses.discriminator_least_squares(d_a(a), d_a(fake_a))
+        loss_d_b = self.discriminator_loss(d_b(b), d_b(fake_b))
+        loss_d_a = self.discriminator_loss(d_a(a), d_a(fake_a))
         loss_d = loss_d_a + loss_d_b  # they share no weights, so one update is two
         common.update(self.optimizer_d, loss_d)
 
         self.ema.update(self.generator)
         return common.logged(loss_d=loss_d, loss_g=loss_g, **parts)
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        if not self.noise:
+            return images
+        return images + self.noise * parallel.randn(*images.shape, dtype=images.dtype, device=images.device)
 
     @torch.no_grad()
     def translate(self, x: Tensor, direction: str = "ab") -> Tensor:

@@ -39,15 +39,16 @@ def paired(
 
 
 def unpaired(
-    seed: int, device: torch.device, *, name: str, size: int, steps: int, batch: int, **model: Any
-) -> dict[str, Any]:
+    seed: int, device: torch.device, *, name: str, size: int, steps: int, batch: int, decay_from: int | None = None,
+    **model: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Train CycleGAN on digits and changed other digits; does the judge read the right digit in translations of both
     directions, how far are they from the hidden partners (share of their variance), and do the cycles close?"""
     train_set = data.load_domains(name, size=size, device=device)
     test_set = data.load_domains(name, size=size, split="test", paired=True, device=device)
     torch.manual_seed(seed)
     translator = CycleGAN(train_set.shape, **model).to(device)
-    fit(translator, train_set, steps, batch=batch, seed=seed, progress=False)
+    fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
     task = name.partition("-")[0]
     a, b, labels = test_set.a.images(), test_set.b.images(), test_set.a.labels
     fake_a, fake_b = translator.translate(b, "ba"), translator.translate(a, "ab")
@@ -77,7 +78,7 @@ def _accuracy(digits: Tensor, labels: Tensor) -> float:
 
 
 _EDGES = {"name": "from-edges-digits", **defaults(Pix2Pix), **pix2pix.RECIPES["from-edges-digits"]}
-_NEON = {"name": "neon-digits", **defaults(CycleGAN), **cyclegan.RECIPES["neon-digits"]}
+_NEON = {"name": "neon-digits", **defaults(CycleGAN, "loss", "noise"), **cyclegan.RECIPES["neon-digits"]}
 
 ENTRIES = {
     "pix2pix_edges": Entry(paired, _EDGES, range(5)),

@@ -176,7 +176,7 @@ def letters(
         row["variety"] = variety(translator, source, all_true)
         with_noise = translator.translate(source, noise=True)
         row["with_noise"] = coloured(with_noise, test_set)
-    return row | {name: values[-1] for name, values in history.items() if name.startswith(("loss", "l1_"))}
+    return row | {f"last_{name}": value for name, value in history.rows[-1].items() if name.startswith("loss")}
 
 
 def answers(seed: int, device: torch.device, *, images: int) -> dict[str, Any]:

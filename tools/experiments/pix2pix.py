@@ -20,7 +20,7 @@ from gan_course.train import loop
 from tools.experiments import Entry, defaults, fit
 
 INKS = ("red", "green", "blue")  # of the letters; which one, the drawing does not tell
-SCHOOL = range(5)
+SEEDS = range(5)
 
 
 # --- the parts that are changed -------------------------------------------------------------------
@@ -141,10 +141,13 @@ def coloured(fake: Tensor, test_set: Domains) -> dict[str, float]:
     """The same for letters, and what only this world can tell: how far is the nearest *possible* truth?"""
     true, all_true = test_set.b.images(), possible(test_set.b)
     error = (fake - all_true).square().mean((2, 3, 4))  # (inks, n)
+    inside = (all_true[0] - all_true[1]).abs().mean(1, keepdim=True) > 0.25  # pixels of the letter
+    colour, colours = ((x * inside).sum((-2, -1)) / inside.sum((-2, -1)) for x in (fake, all_true))  # (.., n, 3)
     critic = metrics.judge("glyphs", 32, fake.device)
     return {
         **distortion(fake, true),
         "nearest": error.min(0).values.mean().item(),
+        "colour": ((colour - colours).norm(dim=2).min(0).values.mean() * 127.5).item(),
         "inks": (error.argmin(0).bincount(minlength=len(INKS)) / len(fake)).tolist(),
         "class_kept": (critic.logits(fake).argmax(1) == test_set.b.labels).float().mean().item(),
         "frechet": metrics.frechet_distance(critic.features(fake), critic.features(true)),
@@ -160,14 +163,15 @@ def variety(translator: Pix2Pix, source: Tensor, true: Tensor, draws: int = 8) -
 
 # --- rows -----------------------------------------------------------------------------------------
 def letters(
-    seed: int, device: torch.device, *, kind: str, skips: bool, images: int, steps: int, batch: int, **model: Any
-) -> dict[str, Any]:
+    seed: int, device: torch.device, *,
+    kind: str, skips: bool, images: int, steps: int, batch: int, decay_from: int, **model: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Train on drawings of letters and the letters in one of three inks; measure translations of 500 other drawings,
     and what the best answers of L1 and L2 and a random possible truth would get."""
     train_set, test_set = colouring(images, 0).to(device), colouring(500, 1).to(device)
     torch.manual_seed(seed)
     translator = built(kind, train_set.shape, skips, **model).to(device)
-    history = fit(translator, train_set, steps, batch=batch, seed=seed, progress=False)
+    history = fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
     source, true = test_set.images().unbind(1)
     all_true = possible(test_set.b)
     row = coloured(translator.translate(source), test_set)
@@ -197,7 +201,8 @@ def answers(seed: int, device: torch.device, *, images: int) -> dict[str, Any]:
 
 
 def restored(
-    seed: int, device: torch.device, *, data_name: str, task: str, kind: str, steps: int, batch: int, **model: Any
+    seed: int, device: torch.device, *, data_name: str, task: str, kind: str, steps: int, batch: int,
+    decay_from: int, **model: Any,
 ) -> dict[str, Any]:
     """Enlarge small photos four times, or colour grey ones: translations of 2,000 test images, beside the source as
     it is (bicubic interpolation, or grey), and how many the judge of the data still reads."""
@@ -205,7 +210,7 @@ def restored(
     test_set = TASKS[task](data.load(data_name, split="test", device=device, limit=2_000))
     torch.manual_seed(seed)
     translator = built(kind, train_set.shape, True, **model).to(device)
-    fit(translator, train_set, steps, batch=batch, seed=seed, progress=False)
+    fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
     source, true = test_set.images().unbind(1)
     critic = metrics.judge(data_name, train_set.shape[-1], device)
 
@@ -342,22 +347,22 @@ def _published(translator: Pix2Pix, name: str, test_set: Domains) -> dict[str, A
 
 # --- tables ---------------------------------------------------------------------------------------
 _MODEL = {**defaults(Pix2Pix), "dropout": 0.0}
-_LETTERS = {**_MODEL, "kind": "both", "skips": True, "images": 2_000, "steps": 600, "batch": 8,
-            "width": 8, "norm": "none", "patch": 16, "l1": 10.0, "lr_g": 1e-3, "lr_d": 5e-4}  # fmt: skip
-_PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 600, "batch": 16, "width": 16, "patch": 16,
-           "lr_g": 1e-3, "lr_d": 5e-4}  # fmt: skip
+_LETTERS = {**_MODEL, "kind": "both", "skips": True, "images": 2_000, "steps": 1_200, "batch": 8,
+            "decay_from": 600, "width": 8, "patch": 16, "l1": 20.0, "lr_g": 2e-3, "lr_d": 3e-4}  # fmt: skip
+_PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 600, "batch": 16, "decay_from": 300,
+           "width": 16, "patch": 16, "lr_g": 1e-3, "lr_d": 3e-4}  # fmt: skip
 _FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 600, "batch": 4, "decay_from": 300, "leak": False,
             "width": 16, "patch": 34, "lr_g": 5e-4, "lr_d": 5e-4}  # fmt: skip
 _LONG = {**_MODEL, "name": "pix2pix_facades", "size": 64, "steps": 36_000, "batch": 4, "decay_from": 18_000,
          "every": 3_000, "width": 16, "patch": 34, "dropout": 0.5}  # fmt: skip
 
 ENTRIES = {
-    "pix2pix_letters_answers": Entry(answers, {"images": 500}, SCHOOL),
-    **{f"pix2pix_letters_{name}": Entry(letters, {**_LETTERS, **changed}, SCHOOL) for name, changed in {
+    "pix2pix_letters_answers": Entry(answers, {"images": 500}, SEEDS),
+    **{f"pix2pix_letters_{name}": Entry(letters, {**_LETTERS, **changed}, SEEDS) for name, changed in {
         "l1": {"kind": "l1"},
         "both": {},
         "gan": {"kind": "gan", "l1": 0.0},
-        "both_1": {"l1": 1.0},
+        "both_5": {"l1": 5.0},
         "both_100": {"l1": 100.0},
         "blind": {"kind": "blind", "l1": 0.0},
         "no_skips": {"skips": False},
@@ -365,7 +370,7 @@ ENTRIES = {
         "noise": {"dropout": 0.5},
     }.items()},
     "pix2pix_facades_real": Entry(facades_real, {"size": 64}, range(3)),
-    **{f"pix2pix_facades_{name}": Entry(facades, {**_FACADES, **changed}, SCHOOL) for name, changed in {
+    **{f"pix2pix_facades_{name}": Entry(facades, {**_FACADES, **changed}, SEEDS) for name, changed in {
         "l1": {"kind": "l1"},
         "patch_1": {"patch": 1},
         "patch_16": {"patch": 16},

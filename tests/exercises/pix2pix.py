@@ -23,8 +23,9 @@ ANSWERS = {
         "right": [
             PSNR.format(f"10 * torch.log10(4 / {EACH})"),
             PSNR.format(f"20 * math.log10(2) - 10 * torch.log10({EACH})"),
-            PSNR.format("torch.stack([20 * torch.log10(2 / (a - b).square().mean().sqrt()) "
-                        "for a, b in zip(images, truth)])"),
+            PSNR.format(
+                "torch.stack([20 * torch.log10(2 / (a - b).square().mean().sqrt()) for a, b in zip(images, truth)])"
+            ),
         ],
         "wrong": [
             PSNR.format(f"10 * torch.log10(1 / {EACH})"),  # the peak of [0, 1]
@@ -85,10 +86,15 @@ ANSWERS = {
     "Exercise 5": {
         "right": [
             PAIR.format(HALVES + "return (a.flip(-1), b.flip(-1)) if flip else (a, b)"),
-            PAIR.format("w = wide.shape[-1] // 2\n    pair = wide[..., :w], wide[..., w:]\n"
-                        "    return [side.flip(2) for side in pair] if flip else pair"),
-            PAIR.format("if flip:\n        wide = wide.flip(-1)\n" "    a, b = wide.chunk(2, -1)\n"
-                        "    return (b, a) if flip else (a, b)"),
+            PAIR.format(
+                "w = wide.shape[-1] // 2\n    pair = wide[..., :w], wide[..., w:]\n"
+                "    return [side.flip(2) for side in pair] if flip else pair"
+            ),
+            PAIR.format(
+                "if flip:\n        wide = wide.flip(-1)\n"
+                "    a, b = wide.chunk(2, -1)\n"
+                "    return (b, a) if flip else (a, b)"
+            ),
         ],
         "wrong": [
             PAIR.format("return (wide.flip(-1) if flip else wide).chunk(2, -1)"),  # exchanged
@@ -105,8 +111,9 @@ ANSWERS = {
         "right": [
             NEAREST.format("(images - possible).square().mean((2, 3, 4)).min(0).values"),
             NEAREST.format("(images - possible).square().flatten(2).mean(2).amin(0)"),
-            NEAREST.format("torch.stack([min((a - p).square().mean() for p in possible[:, i]) "
-                           "for i, a in enumerate(images)])"),
+            NEAREST.format(
+                "torch.stack([min((a - p).square().mean() for p in possible[:, i]) for i, a in enumerate(images)])"
+            ),
         ],
         "wrong": [
             NEAREST.format("(images - possible).square().min(0).values.mean((1, 2, 3))"),  # pixel by pixel

@@ -34,7 +34,8 @@ def test_each_image_has_its_own_value():
 
 
 def slow_ssim(x: torch.Tensor, y: torch.Tensor) -> float:
-    """Equation 13 of the paper in one channel, window by window, for values in [-1, 1] (range L = 2)."""
+    """Equation 13 of the paper in one channel, window by window, for brightness from 0 to L = 2."""
+    x, y = x + 1, y + 1
     weights = torch.tensor([[math.exp(-(i**2 + j**2) / 4.5) for j in range(-5, 6)] for i in range(-5, 6)]).double()
     weights /= weights.sum()
     found = []
@@ -61,6 +62,7 @@ def test_ssim_as_the_paper_has_it():
 def test_ssim_of_constants(a, b):
     """Without any structure only the luminances are compared."""
     x, y = torch.full((1, 1, 12, 12), a), torch.full((1, 1, 12, 12), b)
+    a, b = a + 1, b + 1  # brightness, from black
     expected = (2 * a * b + 0.02**2) / (a * a + b * b + 0.02**2)
     assert ssim(x, y).item() == pytest.approx(expected, abs=1e-4)
 

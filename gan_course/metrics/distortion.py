@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gan_course.metrics import inputs
@@ -30,7 +29,8 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
 def ssim(images: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity of each image, 1 for equal ones. Wang et al. (2004), equation 13 and section III.C.
 
-    Means, variances and covariance come from windows of 11x11 pixels, weighted by a Gaussian of standard deviation 1.5;
+    Brightness counts from black, so the images are shifted to [0, 2]; otherwise an image and its negative would be
+    similar. Means, variances and covariance come from windows of 11x11 pixels, weighted by a Gaussian of standard deviation 1.5;
     the mean is over all windows that lie within the image, and over the channels. The paper has grey images.
 
     Args:
@@ -42,14 +42,13 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
     Raises:
         ValueError: shapes differ, or these are no images in [-1, 1] of 11x11 or more.
     """
-    x, y = _pairs(images, truth)
+    x, y = (x + 1 for x in _pairs(images, truth))
     if min(x.shape[2:]) < 11:
         raise ValueError(f"images must be at least 11x11, got {tuple(x.shape)}")
-    line = torch.exp(-torch.arange(-5, 6, dtype=x.dtype).square() / (2 * 1.5**2))
-    window = (torch.outer(line, line) / line.sum() ** 2).expand(x.shape[1], 1, 11, 11)
+    down, right = (_windows(side) for side in x.shape[2:])
 
     def mean(values: Tensor) -> Tensor:
-        return F.conv2d(values, window, groups=values.shape[1])
+        return down @ values @ right.T
 
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     mean_x, mean_y = mean(x), mean(y)
@@ -57,6 +56,15 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
     covariance = mean(x * y) - mean_x * mean_y
     alike = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
     return alike.mean((1, 2, 3))
+
+
+def _windows(side: int) -> Tensor:
+    """The matrix ``(side - 10, side)`` that averages 11 neighbours with the weights of a Gaussian, at every place."""
+    line = torch.exp(-torch.arange(-5, 6, dtype=torch.float64).square() / (2 * 1.5**2))
+    windows = torch.zeros(side - 10, side, dtype=torch.float64)
+    for i, row in enumerate(windows):
+        row[i : i + 11] = line / line.sum()
+    return windows
 
 
 def _pairs(images: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -216,10 +216,10 @@ def restored(
     decay_from: int,
     **model: Any,
 ) -> dict[str, Any]:
-    """Enlarge small photos four times, or colour grey ones: translations of 2,000 test images, beside the source as
+    """Enlarge small photos four times, or colour grey ones: translations of 1,000 test images, beside the source as
     it is (bicubic interpolation, or grey), and how many the judge of the data still reads."""
     train_set = TASKS[task](data.load(data_name, device=device))
-    test_set = TASKS[task](data.load(data_name, split="test", device=device, limit=2_000))
+    test_set = TASKS[task](data.load(data_name, split="test", device=device, limit=1_000))
     torch.manual_seed(seed)
     translator = built(kind, train_set.shape, True, **model).to(device)
     fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
@@ -233,7 +233,7 @@ def restored(
             "frechet": metrics.frechet_distance(critic.features(images), critic.features(true)),
         }
 
-    other = data.load(data_name, device=device).draw(2_000, seed)
+    other = data.load(data_name, device=device).draw(1_000, seed)
     floor = metrics.frechet_distance(critic.features(other), critic.features(true))
     real = (critic.logits(true).argmax(1) == test_set.b.labels).float().mean().item()
     return {**judged(translator.translate(source)), "source": judged(source), "floor": floor, "class_real": real}
@@ -359,11 +359,11 @@ def _published(translator: Pix2Pix, name: str, test_set: Domains) -> dict[str, A
 
 # --- tables ---------------------------------------------------------------------------------------
 _MODEL = {**defaults(Pix2Pix), "dropout": 0.0}
-_LETTERS = {**_MODEL, "kind": "both", "skips": True, "images": 2_000, "steps": 1_200, "batch": 8,
-            "decay_from": 600, "width": 8, "patch": 16, "l1": 20.0, "lr_g": 2e-3, "lr_d": 3e-4}  # fmt: skip
-_PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 600, "batch": 16, "decay_from": 300,
+_LETTERS = {**_MODEL, "kind": "both", "skips": True, "images": 2_000, "steps": 1_000, "batch": 8,
+            "decay_from": 500, "width": 8, "patch": 16, "l1": 20.0, "lr_g": 2e-3, "lr_d": 3e-4}  # fmt: skip
+_PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 500, "batch": 16, "decay_from": 250,
            "width": 16, "patch": 16, "lr_g": 1e-3, "lr_d": 3e-4}  # fmt: skip
-_FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 600, "batch": 4, "decay_from": 300, "leak": False,
+_FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 500, "batch": 4, "decay_from": 250, "leak": False,
             "width": 16, "patch": 34, "lr_g": 5e-4, "lr_d": 5e-4}  # fmt: skip
 _LONG = {**_MODEL, "name": "pix2pix_facades", "size": 64, "steps": 36_000, "batch": 4, "decay_from": 18_000,
          "every": 3_000, "width": 16, "patch": 34, "dropout": 0.5}  # fmt: skip

@@ -30,8 +30,9 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity of each image, 1 for equal ones. Wang et al. (2004), equation 13 and section III.C.
 
     Brightness counts from black, so the images are shifted to [0, 2]; otherwise an image and its negative would be
-    similar. Means, variances and covariance come from windows of 11x11 pixels, weighted by a Gaussian of standard deviation 1.5;
-    the mean is over all windows that lie within the image, and over the channels. The paper has grey images.
+    similar. Means, variances and covariance come from windows of 11x11 pixels, weighted by a Gaussian of standard
+    deviation 1.5; the mean is over all windows that lie within the image, and over the channels. The paper has grey
+    images.
 
     Args:
         images, truth: ``(n, 1 or 3, H, W)`` in [-1, 1], sides of 11 or more, image i beside its own truth.

@@ -330,7 +330,7 @@ def facades_long(
 
     history = loop.fit(
         translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision="float32",
-        channels_last=True, snapshot_every=every, probe=keep, checkpoint_seconds=120, out=folder / "run",
+        channels_last=False, snapshot_every=every, probe=keep, checkpoint_seconds=120, out=folder / "run",
     )  # fmt: skip
     curve = []
     for path in sorted(snapshots.glob("*.pt")):
@@ -365,8 +365,8 @@ _PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 500, "batch": 16, "de
            "width": 16, "patch": 16, "lr_g": 1e-3, "lr_d": 3e-4}  # fmt: skip
 _FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 500, "batch": 4, "decay_from": 250, "leak": False,
             "width": 16, "patch": 34, "lr_g": 5e-4, "lr_d": 5e-4}  # fmt: skip
-_LONG = {**_MODEL, "name": "pix2pix_facades", "size": 64, "steps": 36_000, "batch": 4, "decay_from": 18_000,
-         "every": 3_000, "width": 16, "patch": 34, "dropout": 0.5}  # fmt: skip
+_LONG = {**_MODEL, "name": "pix2pix_facades", "size": 64, "steps": 34_000, "batch": 4, "decay_from": 17_000,
+         "every": 2_000, "width": 16, "patch": 34, "dropout": 0.5}  # fmt: skip
 
 ENTRIES = {
     "pix2pix_letters_answers": Entry(answers, {"images": 500}, SEEDS),

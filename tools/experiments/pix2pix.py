@@ -147,11 +147,14 @@ def coloured(fake: Tensor, test_set: Domains) -> dict[str, float]:
     error = (fake - all_true).square().mean((2, 3, 4))  # (inks, n)
     inside = (all_true[0] - all_true[1]).abs().mean(1, keepdim=True) > 0.25  # pixels of the letter
     colour, colours = ((x * inside).sum((-2, -1)) / inside.sum((-2, -1)) for x in (fake, all_true))  # (.., n, 3)
+    ink = (fake - all_true).square().sum(2).argmin(0)  # (n, 32, 32): which one is nearest to this pixel?
+    votes = torch.stack([((ink == i) & inside[:, 0]).sum((1, 2)) for i in range(len(INKS))])
     critic = metrics.judge("glyphs", 32, fake.device)
     return {
         **distortion(fake, true),
         "nearest": error.min(0).values.mean().item(),
         "colour": ((colour - colours).norm(dim=2).min(0).values.mean() * 127.5).item(),
+        "one_ink": (votes.max(0).values / inside.sum((1, 2, 3))).mean().item(),  # share of the letter in its main ink
         "inks": (error.argmin(0).bincount(minlength=len(INKS)) / len(fake)).tolist(),
         "class_kept": (critic.logits(fake).argmax(1) == test_set.b.labels).float().mean().item(),
         "frechet": metrics.frechet_distance(critic.features(fake), critic.features(true)),
@@ -360,7 +363,7 @@ def _published(translator: Pix2Pix, name: str, test_set: Domains) -> dict[str, A
 # --- tables ---------------------------------------------------------------------------------------
 _MODEL = {**defaults(Pix2Pix), "dropout": 0.0}
 _LETTERS = {**_MODEL, "kind": "both", "skips": True, "images": 2_000, "steps": 1_000, "batch": 8,
-            "decay_from": 500, "width": 8, "patch": 16, "l1": 20.0, "lr_g": 2e-3, "lr_d": 3e-4}  # fmt: skip
+            "decay_from": 500, "width": 8, "patch": 34, "l1": 20.0, "lr_g": 2e-3, "lr_d": 3e-4}  # fmt: skip
 _PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 500, "batch": 16, "decay_from": 250,
            "width": 16, "patch": 16, "lr_g": 1e-3, "lr_d": 3e-4}  # fmt: skip
 _FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 500, "batch": 4, "decay_from": 250, "leak": False,
@@ -375,6 +378,7 @@ ENTRIES = {
         "both": {},
         "gan": {"kind": "gan", "l1": 0.0},
         "both_5": {"l1": 5.0},
+        "patch_16": {"patch": 16},
         "both_100": {"l1": 100.0},
         "blind": {"kind": "blind", "l1": 0.0},
         "no_skips": {"skips": False},

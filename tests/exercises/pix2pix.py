@@ -60,6 +60,9 @@ ANSWERS = {
     "Exercise 4": {
         "right": [
             LOSSES.format(**GOOD),
+            LOSSES.format(**GOOD)  # D held while G learns
+            .replace("    loss_g", "    D.requires_grad_(False)\n    loss_g")
+            .replace("    return", "    D.requires_grad_(True)\n    return"),
             "def losses_of(G, D, x, y, l1):\n"
             "    with torch.no_grad():\n"
             "        made = G(x)\n"
@@ -81,6 +84,10 @@ ANSWERS = {
             LOSSES.format(**GOOD).replace("l1 * (fake - y)", "l1 * (fake.detach() - y)"),  # no pull at all
             LOSSES.format(**GOOD).replace("(torch.cat([x, fake], 1))", "(torch.cat([x, fake.detach()], 1))"),
             LOSSES.format(**GOOD).replace("[x, y]", "[y, x]"),
+            LOSSES.format(**GOOD).replace("fake.detach()], 1))", "fake.detach()], 1)).detach()"),
+            LOSSES.format(**GOOD).replace("D(torch.cat([x, y], 1)),", "D(torch.cat([x, y], 1)).detach(),"),
+            LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return loss_d.detach(), loss_g"),
+            LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return loss_g, loss_d"),
         ],
     },
     "Exercise 5": {
@@ -125,6 +132,8 @@ ANSWERS = {
             NEAREST.format("(images - possible.median(0).values).square().mean((1, 2, 3))"),
             NEAREST.format("(images - possible).square().mean((2, 3, 4)).max(0).values"),
             NEAREST.format("torch.zeros(len(images))"),
+            NEAREST.format("(images - possible).square().mean((2, 3, 4)).min(0).values.sqrt()"),
+            NEAREST.format("(images - possible[-1]).square().mean((1, 2, 3))"),
         ],
     },
 }

@@ -162,10 +162,11 @@ def coloured(fake: Tensor, test_set: Domains) -> dict[str, float]:
 
 
 def variety(translator: Pix2Pix, source: Tensor, true: Tensor, draws: int = 8) -> float:
-    """Mean standard deviation of a pixel over translations of one source by dropout, over that of possible truths."""
+    """Standard deviation of a pixel over translations of one source by dropout, over that of possible truths: roots of
+    mean variances, so that one of the possible truths by lot has 1."""
     torch.manual_seed(0)
     drawn = torch.stack([translator.translate(source, noise=True) for _ in range(draws)])
-    return (drawn.std(0).mean() / true.std(0).mean()).item()
+    return (drawn.var(0).mean() / true.var(0, correction=0).mean()).sqrt().item()
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gan_course.metrics.distances import (
     wasserstein_1d,
     wasserstein_normals,
 )
+from gan_course.metrics.distortion import psnr, ssim
 from gan_course.metrics.judges import JUDGES, Judge, judge, pixels
 from gan_course.metrics.modes import (
     class_shares,

@@ -71,8 +71,7 @@ def test_a_combination_has_no_weight_of_its_own():
     d = small().discriminator.double()
     x = torch.rand(5, 3, 8, 8).double()
     red_a, blue_b, red_b, blue_a = (
-        d(x, torch.tensor([[ink, character, 7]]).expand(5, -1))
-        for ink, character in ((1, 3), (2, 4), (1, 4), (2, 3))
+        d(x, torch.tensor([[ink, character, 7]]).expand(5, -1)) for ink, character in ((1, 3), (2, 4), (1, 4), (2, 3))
     )
     torch.testing.assert_close(red_a + blue_b, red_b + blue_a)
     assert ((red_a - red_b).abs() > 1e-6).all()

@@ -4,8 +4,9 @@ A discriminator that sees real images with their captions, and fakes, can win by
 is also shown real images with captions of other images, and has to call them fake: so it learns to read.
 
 What it is shown is not enough, if it cannot read. Reed et al. lay the encoded caption beside the features of every
-place; such a discriminator reads backgrounds and inks, but hardly characters, for which a whole shape has to be compared
-with a word. Here the features are projected on the words, after Miyato and Koyama (2018).
+place; at this scale such a discriminator reads backgrounds and inks, but hardly characters, for which a whole shape has
+to be compared with a word (table text_reading). Here the features are projected on the words, after Miyato and Koyama
+(2018).
 """
 
 from __future__ import annotations
@@ -66,13 +67,12 @@ class TextGenerator(nn.Module):
 
 
 class TextDiscriminator(nn.Module):
-    r""":math:`\ell(x, c) = \psi(\phi(x)) + \sum_{w \in c} \langle v_w, \phi(x) \rangle`: each word is a direction that the
-    image's features are projected on.
+    r""":math:`\ell(x, c) = \psi(\phi(x)) + \sum_{w \in c} \langle v_w, \phi(x) \rangle`: features projected on each word.
 
     The projection discriminator of Miyato and Koyama (2018), equation 3, with the words of a caption in place of the
-    class. Where the words are chosen independently of one another given the image, :math:`\log p(c \mid x)` is the sum
-    of :math:`\log p(w \mid x)`: so the words' parts of the logit are added, and not averaged. A combination of words has
-    no weight of its own, so that words are read in combinations that were never seen, too.
+    class. Where the words are independent of one another given the image, :math:`\log p(c \mid x)` is the sum of
+    :math:`\log p(w \mid x)`: so the words' parts of the logit are added, and not averaged. A combination of words has no
+    weight of its own, so that words can be read in combinations that were never seen, too.
 
     As in :class:`gan_course.models.conditional.ProjectionDiscriminator`, :math:`\phi` keeps its places apart.
     """

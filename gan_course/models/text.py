@@ -67,12 +67,12 @@ class TextGenerator(nn.Module):
 
 
 class TextDiscriminator(nn.Module):
-    r""":math:`\ell(x, c) = \psi(\phi(x)) + \sum_{w \in c} \langle v_w, \phi(x) \rangle`: features projected on each word.
+    r""":math:`\ell(x, c) = \psi(\phi(x)) + \sum_{w \in c} \langle v_w, \phi(x) \rangle`: features projected on words.
 
     The projection discriminator of Miyato and Koyama (2018), equation 3, with the words of a caption in place of the
     class. Where the words are independent of one another given the image, :math:`\log p(c \mid x)` is the sum of
-    :math:`\log p(w \mid x)`: so the words' parts of the logit are added, and not averaged. A combination of words has no
-    weight of its own, so that words can be read in combinations that were never seen, too.
+    :math:`\log p(w \mid x)`: so the words' parts of the logit are added, and not averaged. A combination of words has
+    no weight of its own, so that words can be read in combinations that were never seen, too.
 
     As in :class:`gan_course.models.conditional.ProjectionDiscriminator`, :math:`\phi` keeps its places apart.
     """

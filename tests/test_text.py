@@ -97,7 +97,7 @@ def test_characters_are_read():
     wrong = torch.where(of_character, others[:, None], right)
     with torch.no_grad():
         better = d(test_set.images(), right) > d(test_set.images(), wrong)
-    assert better.double().mean() >= 0.7
+    assert better.double().mean() >= 0.75  # .85 over three seeds; with the caption beside the features .54
 
 
 # --- the step -------------------------------------------------------------------------------------

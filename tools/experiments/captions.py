@@ -172,7 +172,7 @@ def _settings(variant: str) -> dict[str, Any]:
 
 ENTRIES = {
     "text_glyphs": Entry(captions, _settings("projected"), range(5)),
-    "text_glyphs_beside": Entry(captions, _settings("beside"), range(5)),
-    "text_glyphs_unaware": Entry(captions, _settings("projected, no wrong captions"), range(5)),
+    "text_glyphs_beside": Entry(captions, _settings("beside"), range(3)),
+    "text_glyphs_unaware": Entry(captions, _settings("projected, no wrong captions"), range(3)),
     "text_reading": Entry(reading, {"size": 16, "steps": 600, "batch": 64, "width": 16, "lr": 2e-3}, range(5)),
 }

@@ -37,7 +37,9 @@ class Reader(nn.Module):
         super().__init__()
         self.way, self.classes = way, classes
         inputs = dim + classes if way == "concat" else dim
-        self.phi = nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2))
+        self.phi = nn.Sequential(
+            nn.Linear(inputs, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2)
+        )
         self.source = nn.Linear(width, 1)
         self.heads = nn.Linear(width, classes, bias=False)
 
@@ -53,7 +55,16 @@ class Reader(nn.Module):
 
 
 def overlap_points(
-    seed: int, device: torch.device, *, way: str, dim: int, steps: int, batch: int, width: int, lr: float, decay_from: int
+    seed: int,
+    device: torch.device,
+    *,
+    way: str,
+    dim: int,
+    steps: int,
+    batch: int,
+    width: int,
+    lr: float,
+    decay_from: int,
 ) -> dict[str, Any]:
     """Learn N(-1, 1) and N(+1, 1) along the first of ``dim`` axes (standard normal along the others) as two classes.
 
@@ -101,3 +112,219 @@ def overlap_points(
         "deviation": math.sqrt(sum(x[y == c].var().item() for c in (0, 1)) / 2),
         "w1": sum(metrics.wasserstein_1d(x[y == c], truth[y == c]) for c in (0, 1)) / 2,
     }
+
+
+# --- digits with labels that overlap, or are rare -------------------------------------------------
+
+
+def overlap_digits(
+    seed: int, device: torch.device, *, family: str, steps: int, batch: int, **model: Any
+) -> dict[str, Any]:
+    """Learn two classes of digits that share 4 and 5: 0 to 5 are of the first, 4 to 9 of the second one.
+
+    A digit 4 or 5 got one of the two labels at random. ``shared`` is the share of samples that the judge reads as 4 or
+    5, ``shared_real`` that of the training images; ``outside`` the share of samples that are read as a digit of the
+    other class alone.
+    """
+    train_set = data.load("digits", device=device)
+    coin = torch.randint(2, (len(train_set),), generator=torch.Generator().manual_seed(0)).to(device)
+    digit = train_set.labels
+    labels = torch.where(digit < 4, 0, torch.where(digit > 5, 1, coin))
+    merged = data.DataSet(train_set.x, labels, name="digits", classes=["0 to 5", "4 to 9"])
+    torch.manual_seed(seed)
+    gan = CLASSES[family](merged.shape, 2, **model).to(device)
+    fit(gan, merged, steps, batch=batch, seed=seed, progress=False)
+    wanted = common.cycled_labels(SAMPLES, 2, device)
+    samples = gan.sample(SAMPLES, wanted, torch.Generator().manual_seed(seed))
+    critic, reference = judge("digits", 8, device), data.load("digits", split="test", device=device).images()
+    read = critic.probabilities(samples).argmax(1)
+    both = (read == 4) | (read == 5)
+    return {
+        "shared": both.double().mean().item(),
+        "shared_real": ((digit == 4) | (digit == 5)).double().mean().item(),
+        "outside": torch.where(wanted == 0, read > 5, read < 4).double().mean().item(),
+        "frechet": metrics.summarize(samples, reference, critic)["frechet"],
+    }
+
+
+RARE = (5, 6, 7, 8, 9)  # the classes of which one image in ten is kept
+
+
+def rare_digits(
+    seed: int, device: torch.device, *, family: str, uniform: bool, steps: int, batch: int, **model: Any
+) -> dict[str, Any]:
+    """Learn digits of which 5 to 9 are ten times as rare; fakes are given the labels of the batch, or ``uniform`` ones.
+
+    Judged as ever, for the common and the rare classes apart.
+    """
+    train_set = data.load("digits", device=device)
+    place = torch.zeros_like(train_set.labels)  # of each image within its class
+    for c in range(10):
+        mine = train_set.labels == c
+        place[mine] = torch.arange(int(mine.sum()), device=device)
+    rare = torch.isin(train_set.labels, torch.tensor(RARE, device=device))
+    kept = ~rare | (place % 10 == 0)
+    thinned = data.DataSet(train_set.x[kept], train_set.labels[kept], name="digits", classes=train_set.classes)
+    torch.manual_seed(seed)
+    gan = (UNIFORM if uniform else CLASSES)[family](thinned.shape, 10, **model).to(device)
+    fit(gan, thinned, steps, batch=batch, seed=seed, progress=False)
+    wanted = common.cycled_labels(SAMPLES, 10, device)
+    samples = gan.sample(SAMPLES, wanted, torch.Generator().manual_seed(seed))
+    critic = judge("digits", 8, device)
+    right = (critic.probabilities(samples).argmax(1) == wanted).double()
+    distances = by_class(samples, wanted, critic, data_name="digits")["frechet_classes"]
+    few = torch.isin(wanted, torch.tensor(RARE, device=device))
+    return {
+        "accuracy_common": right[~few].mean().item(),
+        "accuracy_rare": right[few].mean().item(),
+        "frechet_common": sum(d for c, d in enumerate(distances) if c not in RARE) / 5,
+        "frechet_rare": sum(distances[c] for c in RARE) / 5,
+        "images": int(kept.sum()),
+    }
+
+
+class UniformLabels:
+    """What stands in front of a conditional family: fakes get labels drawn uniformly, in both updates."""
+
+    def step(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        for x, y in zip(real, labels, strict=True):
+            other = torch.randint_like(y, self.num_classes)
+            with torch.no_grad():
+                fake = self.generator(self.latents(len(y)), other)
+            advance_spectral_norms(self.discriminator)
+            loss_d = self.loss_of_both(x, y, fake, other)
+            common.update(self.optimizer_d, loss_d)
+        other = torch.randint_like(y, self.num_classes)
+        loss_g = self.loss_of_fakes(self.generator(self.latents(len(y)), other), other)
+        common.update(self.optimizer_g, loss_g)
+        self.ema.update(self.generator)
+        return common.logged(loss_d=loss_d, loss_g=loss_g)
+
+    def loss_of_both(self, x: Tensor, y: Tensor, fake: Tensor, other: Tensor) -> Tensor:
+        logits = self.discriminator(torch.cat([x, fake]), torch.cat([y, other]))
+        return self.discriminator_loss(*logits.chunk(2))
+
+    def loss_of_fakes(self, fake: Tensor, y: Tensor) -> Tensor:
+        return self.generator_loss(self.discriminator(fake, y))
+
+
+class UniformProjectionGAN(UniformLabels, ProjectionGAN):
+    """Projection with uniform fake labels."""
+
+
+class UniformACGAN(UniformLabels, ACGAN):
+    """An auxiliary classifier with uniform fake labels."""
+
+    def loss_of_both(self, x: Tensor, y: Tensor, fake: Tensor, other: Tensor) -> Tensor:
+        source, classes = self.discriminator(torch.cat([x, fake]))
+        return self.discriminator_loss(*source.chunk(2)) + sum(map(cross_entropy, classes.chunk(2), (y, other)))
+
+    def loss_of_fakes(self, fake: Tensor, y: Tensor) -> Tensor:
+        source, classes = self.discriminator(fake)
+        return self.generator_loss(source) + cross_entropy(classes, y)
+
+
+CLASSES = {model.family: model for model in (ConditionalGAN, ACGAN, ProjectionGAN)}
+UNIFORM = {"acgan": UniformACGAN, "projection": UniformProjectionGAN}
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+class BlindDiscriminator(ConcatDiscriminator):
+    """It is never told the label."""
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(x, torch.zeros_like(labels))
+
+
+class NumberGenerator(Generator):
+    """The label as one number beside the latent, 0 to 9 scaled to [-1, 1]."""
+
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, num_classes: int):
+        super().__init__(shape, latent_dim + 1, width)
+        self.last_class = num_classes - 1
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(torch.cat([z, (2 * labels / self.last_class - 1)[:, None].to(z)], 1))
+
+
+class NumberDiscriminator(nn.Module):
+    """The label as one further channel, as bright everywhere as the number says."""
+
+    def __init__(self, shape: tuple[int, ...], width: int, num_classes: int):
+        super().__init__()
+        self.last_class = num_classes - 1
+        self.trunk, features = trunk((shape[0] + 1, *shape[1:]), width)
+        self.logit = nn.Linear(math.prod(features), 1)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        plane = (2 * labels / self.last_class - 1).to(x)[:, None, None, None].expand(-1, 1, *x.shape[2:])
+        return self.logit(self.trunk(torch.cat([x, plane], 1)).flatten(1)).squeeze(1)
+
+
+class SoftmaxedDiscriminator(AuxiliaryDiscriminator):
+    """A softmax before the cross-entropy, which has one of its own."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        source, classes = super().forward(x)
+        return source, classes.softmax(1)
+
+
+class BlindGAN(ConditionalGAN):
+    """Its discriminator is blind to the label."""
+
+    networks = (ConcatGenerator, BlindDiscriminator)
+
+
+class NumberGAN(ConditionalGAN):
+    """Both networks are given the label as a number."""
+
+    networks = (NumberGenerator, NumberDiscriminator)
+
+
+class SoftmaxedACGAN(ACGAN):
+    """Its classifier's softmax comes twice."""
+
+    networks = (ConcatGenerator, SoftmaxedDiscriminator)
+
+
+MISTAKES = {"blind": BlindGAN, "number": NumberGAN, "softmax": SoftmaxedACGAN}
+
+
+def mistakes(seed: int, device: torch.device, *, mistake: str, steps: int, batch: int, **model: Any) -> dict[str, Any]:
+    """Train a conditional GAN with a mistake in its use of the label, on digits; judge it as those without."""
+    train_set = data.load("digits", device=device)
+    torch.manual_seed(seed)
+    gan = MISTAKES[mistake](train_set.shape, 10, **model).to(device)
+    history = fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+    wanted = common.cycled_labels(SAMPLES, 10, device)
+    samples = gan.sample(SAMPLES, wanted, torch.Generator().manual_seed(seed))
+    critic, reference = judge("digits", 8, device), data.load("digits", split="test", device=device).images()
+    measured = metrics.summarize(samples, reference, critic) | by_class(samples, wanted, critic, data_name="digits")
+    return measured | {name: history[name][-1] for name in ("class_real", "class_fake") if mistake == "softmax"}
+
+
+_DIGITS = defaults(ConditionalGAN, "num_classes") | RECIPES["digits"]
+_POINTS = {"steps": 800, "batch": 256, "width": 64, "lr": 2e-3, "decay_from": 400}
+WAYS = ("concat", "projection", "acgan")
+
+ENTRIES = {
+    **{
+        f"labels_overlap_{way}_{dim}": Entry(overlap_points, {"way": way, "dim": dim, **_POINTS}, range(10))
+        for dim in (1, 2, 64)
+        for way in WAYS
+    },
+    **{
+        f"labels_overlap_digits_{family}": Entry(overlap_digits, {"family": family, **_DIGITS, "steps": 800}, range(10))
+        for family in CLASSES
+    },
+    **{
+        f"labels_rare_{family}_{'uniform' if uniform else 'data'}": Entry(
+            rare_digits, {"family": family, "uniform": uniform, **_DIGITS, "steps": 800}, range(5)
+        )
+        for family in ("projection", "acgan")
+        for uniform in (False, True)
+    },
+    **{f"labels_mistake_{mistake}": Entry(mistakes, {"mistake": mistake, **_DIGITS}, range(5)) for mistake in MISTAKES},
+}

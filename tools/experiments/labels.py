@@ -1,8 +1,9 @@
-"""What the use of the label does to a conditional GAN: where classes overlap, where some are rare, where it is misused."""
+"""What the use of the label does: where classes overlap, where some are rare, and where it is misused."""
 
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, softplus
 
 from gan_course import data, metrics
+from gan_course.data import glyphs
 from gan_course.layers import advance_spectral_norms
 from gan_course.metrics import judge
 from gan_course.models import common
@@ -23,6 +25,8 @@ from gan_course.models.conditional import (
     ProjectionGAN,
     trunk,
 )
+from gan_course.models.gan import GAN
+from gan_course.models.gan import RECIPES as GAN_RECIPES
 from tools.experiments import Entry, defaults, fit
 from tools.experiments.conditional import by_class
 from tools.experiments.images import SAMPLES
@@ -44,7 +48,7 @@ class Reader(nn.Module):
         self.heads = nn.Linear(width, classes, bias=False)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Map points ``(B, dim)`` and labels ``(B,)`` to logits of "real" ``(B,)`` and of the classes ``(B, classes)``."""
+        """Map points ``(B, dim)`` and labels ``(B,)`` to logits of "real" ``(B,)`` and of classes ``(B, classes)``."""
         if self.way == "concat":
             x = torch.cat([x, one_hot(y, self.classes).to(x)], 1)
         h = self.phi(x)
@@ -305,6 +309,102 @@ def mistakes(seed: int, device: torch.device, *, mistake: str, steps: int, batch
     return measured | {name: history[name][-1] for name in ("class_real", "class_fake") if mistake == "softmax"}
 
 
+# --- control after training -----------------------------------------------------------------------
+
+
+def steering(
+    seed: int, device: torch.device, *, steps: int, batch: int, climb: int, pull: float, **model: Any
+) -> dict[str, Any]:
+    """Train a GAN without labels and a classifier; move latents up the classifier's log-probability of a class.
+
+    ``classifier`` and ``judge`` are the shares of 1,000 images that each of them reads as the class that was wanted,
+    ``unguided`` what the judge reads without moving; ``length`` is the mean length of a moved latent, of 64 dimensions.
+    """
+    train_set = data.load("digits", device=device)
+    torch.manual_seed(seed)
+    gan = GAN(train_set.shape, **model).to(device)
+    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)).to(device)
+    adam = torch.optim.Adam(classifier.parameters(), 3e-3)
+    for step in range(400):
+        x, y = train_set.take(seed, step * batch, batch)
+        common.update(adam, cross_entropy(classifier(x), y))
+    start, wanted = gan.latents(1_000, torch.Generator().manual_seed(seed)), common.cycled_labels(1_000, 10, device)
+    generator = gan.ema.network
+
+    def steered(pull: float) -> Tensor:
+        z = start.clone().requires_grad_()
+        adam = torch.optim.Adam([z], 0.1)
+        for _ in range(climb):
+            loss = cross_entropy(classifier(generator(z)), wanted, reduction="sum") + 0.5 * pull * z.square().sum()
+            common.update(adam, loss)
+        return z.detach()
+
+    critic, reference = judge("digits", 8, device), data.load("digits", split="test", device=device).images()
+    row: dict[str, Any] = {}
+    for name, z in {"unguided": start, "free": steered(0.0), "pulled": steered(pull)}.items():
+        images = gan.decode(z)
+        with torch.no_grad():
+            row[f"classifier_{name}"] = (classifier(images).argmax(1) == wanted).double().mean().item()
+        row[f"judge_{name}"] = (critic.probabilities(images).argmax(1) == wanted).double().mean().item()
+        row[f"frechet_{name}"] = metrics.summarize(images, reference, critic)["frechet"]
+        row[f"length_{name}"] = z.norm(dim=1).mean().item()
+    return row
+
+
+INKS = ("red", "green", "blue")
+
+
+def directions(seed: int, device: torch.device, *, size: int, steps: int, batch: int, **model: Any) -> dict[str, Any]:
+    """Train on ten letters in two weights, two slants and three inks (120 images, the letter is the label), and look for
+    the latent direction of each other factor.
+
+    A direction is the difference of mean latents between two values. Latents are moved along it to 2.5 on its side.
+    ``got`` is the share of 1,000 images that then show the wanted value, ``kept`` the share whose letter and other
+    factors are still what they were before; ``random`` is ``got`` for a direction drawn at random.
+    """
+    images, truth = letters(size)
+    train_set = data.DataSet(images, truth[:, 0], name="letters", classes=list(glyphs.CHARACTERS)).to(device)
+    torch.manual_seed(seed)
+    gan = ProjectionGAN(train_set.shape, 10, **model).to(device)
+    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
+
+    def read(images: Tensor) -> Tensor:
+        return truth[metrics.nearest_neighbours(images, train_set.images())[1].cpu()]
+
+    seeded = torch.Generator().manual_seed(seed)
+    z, y = gan.latents(10_000, seeded), common.cycled_labels(10_000, 10, device)
+    shown = read(gan.decode(z, y))
+    row: dict[str, Any] = {"letter": (shown[:, 0] == y.cpu()).double().mean().item()}
+    for factor, (column, values) in {"weight": (1, (0, 1)), "slant": (2, (0, 1)), "ink": (3, (0, 2))}.items():
+        ends = [z[shown[:, column] == value] for value in values]
+        if min(map(len, ends)) < 2:
+            continue
+        found = ends[1].mean(0) - ends[0].mean(0)
+        for name, way in {"": found, "_random": torch.randn(gan.latent_dim, generator=seeded).to(z)}.items():
+            way = way / way.norm()
+            moved = z[:1_000] + (2.5 - z[:1_000] @ way)[:, None] * way
+            after = read(gan.decode(moved, y[:1_000]))
+            others = [c for c in range(4) if c != column]
+            row[f"{factor}_got{name}"] = (after[:, column] == values[1]).double().mean().item()
+            row[f"{factor}_kept{name}"] = (after == shown[:1_000])[:, others].all(1).double().mean().item()
+        row[f"{factor}_before"] = (shown[:1_000, column] == values[1]).double().mean().item()
+    return row
+
+
+def letters(size: int) -> tuple[Tensor, Tensor]:
+    """Return all 120 images, uint8, and what they show (120, 4): letter, weight, slant, ink."""
+    drawn, truth = [], []
+    for weight, slant, ink in product(range(2), range(2), range(3)):
+        fixed = {
+            "family": "DejaVu Sans", "weight": weight, "slant": slant, "scale": "large", "ink": INKS[ink],
+            "background": "white", "texture": "plain", "x": 0.0, "y": 0.0, "texture_x": 0.0, "texture_y": 0.0,
+        }  # fmt: skip
+        drawn.append(glyphs.make(10, 0, size, fixed=fixed).changed(character=torch.arange(10)).x)
+        truth += [(letter, weight, slant, ink) for letter in range(10)]
+    return torch.cat(drawn), torch.tensor(truth)
+
+
 _DIGITS = defaults(ConditionalGAN, "num_classes") | RECIPES["digits"]
 _POINTS = {"steps": 800, "batch": 256, "width": 64, "lr": 2e-3, "decay_from": 400}
 WAYS = ("concat", "projection", "acgan")
@@ -327,4 +427,8 @@ ENTRIES = {
         for uniform in (False, True)
     },
     **{f"labels_mistake_{mistake}": Entry(mistakes, {"mistake": mistake, **_DIGITS}, range(5)) for mistake in MISTAKES},
+    "labels_steering": Entry(
+        steering, {**defaults(GAN), **GAN_RECIPES["digits"], "batch": 64, "climb": 60, "pull": 0.02}, range(5)
+    ),
+    "labels_directions": Entry(directions, {**_DIGITS, "size": 16, "steps": 800}, range(5)),
 }

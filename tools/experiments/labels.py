@@ -356,7 +356,7 @@ INKS = ("red", "green", "blue")
 
 
 def directions(seed: int, device: torch.device, *, size: int, steps: int, batch: int, **model: Any) -> dict[str, Any]:
-    """Train on ten letters in two weights, two slants and three inks (120 images, the letter is the label), and look for
+    """Train on ten letters (the labels) in two weights, two slants and three inks, 120 images in all, and look for
     the latent direction of each other factor.
 
     A direction is the difference of mean latents between two values. Latents are moved along it to 2.5 on its side.

@@ -1,4 +1,4 @@
-"""Conditional models: do samples show the class, or what the caption says, that was asked for?"""
+"""Conditional models: do samples show the class that was asked for?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import statistics
 from typing import Any
 
 import torch
-from torch.nn.functional import interpolate
-
-from gan_course import data, metrics, models
-from gan_course.data import glyphs
+from gan_course import data, metrics
 from gan_course.metrics import Judge, judge
-from gan_course.models import common, text
+from gan_course.models import common
 from gan_course.models.conditional import RECIPES, ConditionalGAN
 from tools.experiments import Entry, defaults, fit
 from tools.experiments.images import SAMPLES, trained
@@ -68,27 +65,6 @@ def accuracy(samples: torch.Tensor, wanted: torch.Tensor, critic: torch.nn.Modul
     return (critic.probabilities(samples).argmax(1) == wanted).double().mean().item()
 
 
-def captions(seed: int, device: torch.device, *, size: int, steps: int, batch: int, **model: Any) -> dict[str, Any]:
-    """Train on captioned glyphs; share of 2,000 test captions whose ink, background and character are drawn."""
-    train_set = data.load("glyphs", size=size, device=device).captioned()
-    test_set = data.load("glyphs", size=size, split="test", device=device)
-    words = test_set.captioned().labels
-    torch.manual_seed(seed)
-    gan = models.build("text", train_set, **model).to(device)
-    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
-
-    def obeyed(images: torch.Tensor) -> dict[str, float]:
-        colors = glyphs.measured_colors(images)
-        large = images if size == 32 else interpolate(images, (32, 32), mode="bilinear", antialias=True)
-        shares = {name: (colors[name] == test_set.factors[name]).double().mean().item() for name in colors}
-        return {**shares, "character": accuracy(large.clamp(-1, 1), test_set.labels, judge("glyphs", 32, device))}
-
-    seeded = torch.Generator().manual_seed(seed)
-    drawn, others = (gan.sample(len(w), w, seeded) for w in (words, words.roll(1, 0)))
-    results = {"": drawn, "_other_captions": others, "_real": test_set.images()}
-    return {name + suffix: share for suffix, images in results.items() for name, share in obeyed(images).items()}
-
-
 def _settings(family: str, data_name: str) -> dict[str, Any]:
     own = defaults(ConditionalGAN, "num_classes")
     return {"family": family, "data_name": data_name, **own, **RECIPES[data_name]}
@@ -101,5 +77,4 @@ ENTRIES = {
     "conditional_digits_real": Entry(real, {"data_name": "digits"}, range(10)),
     "conditional_mnist_real": Entry(real, {"data_name": "mnist", "size": 16}, range(10)),
     "conditional_mnist_projection": Entry(conditional, {**_settings("projection", "mnist"), "steps": 600}, range(10)),
-    "text_glyphs": Entry(captions, {**defaults(text.TextGAN, "num_classes"), **text.RECIPES["glyphs"]}, range(5)),
 }

@@ -6,11 +6,12 @@ import statistics
 from typing import Any
 
 import torch
+
 from gan_course import data, metrics
 from gan_course.metrics import Judge, judge
 from gan_course.models import common
 from gan_course.models.conditional import RECIPES, ConditionalGAN
-from tools.experiments import Entry, defaults, fit
+from tools.experiments import Entry, defaults
 from tools.experiments.images import SAMPLES, trained
 
 

@@ -46,7 +46,8 @@ ANSWERS = {
     "Exercise 3": {
         "right": [
             NORM.format(ALL, 0, ROOT, GAIN, BIAS),
-            "def conditional_norm(h, labels, gains, biases):\n    hat = nn.functional.batch_norm(h, None, None, training=True)\n"
+            "def conditional_norm(h, labels, gains, biases):\n"
+            "    hat = nn.functional.batch_norm(h, None, None, training=True)\n"
             "    return torch.einsum('bc,bchw->bchw', gains[labels], hat) + biases[labels][..., None, None]",
         ],
         "wrong": [
@@ -71,7 +72,8 @@ ANSWERS = {
     "Exercise 4": {
         "right": [
             LOGIT + ADDED.format("(v[words] * mask).sum(1)"),
-            "def caption_logit(phi, psi, v, words):\n    v = v.clone()\n    v[0] = 0\n    return phi @ psi + v[words].sum(1).mul(phi).sum(1)",
+            "def caption_logit(phi, psi, v, words):\n    v = v.clone()\n    v[0] = 0\n"
+            "    return phi @ psi + v[words].sum(1).mul(phi).sum(1)",
         ],
         "wrong": [
             LOGIT + ADDED.format("v[words].sum(1)"),  # the padding counts

@@ -97,6 +97,7 @@ ANSWERS = {
             LOSS.format("fake.detach()", BOTH.replace("classes, ", "classes.softmax(1), ")),
             LOSS.format("fake", BOTH.replace("classes, ", "classes.detach(), ")),
             LOSS.format("fake", BOTH.replace("-source", "source")),  # of the wrong player
+            LOSS.format("fake", "-softplus(source).mean() + cross_entropy(classes, labels)"),  # the saturating loss
             LOSS.format("fake", "softplus(-source).mean() - cross_entropy(classes, labels)"),
             LOSS.format("fake", "softplus(-source).mean()"),
             LOSS.format("fake", "cross_entropy(classes, labels)"),

@@ -1,4 +1,4 @@
-"""Photos of facades and maps of their parts, translated without pairs; the generators of theirs that readers can load."""
+"""Photos of facades and maps of their parts, translated without pairs; their generators, for readers to load."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ def facades(
     ways = {"own": made, "own_jpeg": _jpeg(made, 75), "own_rounded": _to_image(_parts(made)), "true": maps}
     ways["own_noise"] = made + 0.05 * torch.randn(made.shape, generator=torch.Generator().manual_seed(0)).to(device)
     right = (_parts(made) == _parts(maps)).float().mean().item()
+    back = {way: translator.translate(x.clamp(-1, 1), "ba") for way, x in ways.items()}
     row = {
         "map_right": right,
         "map_right_facade": max((_parts(maps) == part).float().mean().item() for part in range(len(PARTS))),
-        **{f"back_{way}": l1_loss(translator.translate(x.clamp(-1, 1), "ba"), photos).item() for way, x in ways.items()},
+        **{f"back_{way}": l1_loss(x, photos).item() for way, x in back.items()},
         "training_seconds": history["seconds"][-1],
     }
     return row | (_publish(translator, name, photos, maps) if seed == 0 else {})

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from gan_course import data, losses
-from gan_course.data import DataSet, glyphs
+from gan_course.data import DataSet, downloads, glyphs
 from gan_course.metrics import judge
 from gan_course.models import common, text
 from gan_course.models.conditional import trunk
+from gan_course.train import loop
 from tools.experiments import Entry, defaults, fit
+from tools.experiments.colour import commit, publish
 
 SAID = ("character", "ink", "background")  # by every caption
 
@@ -129,15 +131,9 @@ def captions(
     torch.manual_seed(seed)
     gan = VARIANTS[variant](train_set.shape, len(train_set.classes), **model).to(device)
     fit(gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
-    new = held_out(test_set.factors)
 
     def shares(images: Tensor, suffix: str = "") -> dict[str, float]:
-        found = obeyed(images, test_set.factors)
-        return {
-            f"{name}{which}{suffix}": right[part].double().mean().item()
-            for name, right in found.items()
-            for which, part in (("", ~new), ("_held_out", new))
-        }
+        return _shares(obeyed(images, test_set.factors), held_out(test_set.factors), suffix)
 
     seeded = torch.Generator().manual_seed(seed)
     drawn, others = (gan.sample(len(w), w, seeded) for w in (words, words.roll(1, 0)))
@@ -145,6 +141,33 @@ def captions(
         **shares(drawn), **read(gan.discriminator, test_set.images(), words),
         **shares(others, "_other_captions"), **shares(test_set.images(), "_real"),
     }  # fmt: skip
+
+
+def captions_long(
+    seed: int, device: torch.device, *,
+    name: str, size: int, steps: int, batch: int, decay_from: int, **model: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """As :func:`captions`, but for an hour; the generator of seed 0 is kept for readers."""
+    train_set, test_set, words = split(size, device)
+    torch.manual_seed(seed)
+    gan = text.TextGAN(train_set.shape, len(train_set.classes), **model).to(device)
+    history = loop.fit(
+        gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision="float32", channels_last=True,
+        checkpoint_seconds=120, progress=False, out=downloads.cache_root() / "runs" / f"{name}_{seed}",
+    )  # fmt: skip
+    images = gan.sample(len(words), words, torch.Generator().manual_seed(seed))
+    row = _shares(obeyed(images, test_set.factors), held_out(test_set.factors))
+    row |= {"training_seconds": history["seconds"][-1], "commit": commit()}
+    return row | (publish(gan, name, images[:64]) if seed == 0 else {})
+
+
+def _shares(right: dict[str, Tensor], new: Tensor, suffix: str = "") -> dict[str, float]:
+    """Return what share is ``right``, of the seen pairs and of those that are ``new``, apart."""
+    return {
+        f"{name}{which}{suffix}": ok[part].double().mean().item()
+        for name, ok in right.items()
+        for which, part in (("", ~new), ("_held_out", new))
+    }
 
 
 def reading(seed: int, device: torch.device, *, size: int, steps: int, batch: int, width: int, lr: float) -> dict:
@@ -170,9 +193,15 @@ def _settings(variant: str) -> dict[str, Any]:
     return {"variant": variant, **defaults(text.TextGAN, "num_classes"), **text.RECIPES["glyphs"], "decay_from": 1_500}
 
 
+_LONG = {
+    **defaults(text.TextGAN, "num_classes"), **text.RECIPES["glyphs"], "name": "captions_glyphs", "size": 32,
+    "lr_g": 2e-3, "lr_d": 1e-3, "steps": 10_000, "decay_from": 5_000,
+}  # fmt: skip
+
 ENTRIES = {
     "text_glyphs": Entry(captions, _settings("projected"), range(5)),
     "text_glyphs_beside": Entry(captions, _settings("beside"), range(3)),
     "text_glyphs_unaware": Entry(captions, _settings("projected, no wrong captions"), range(3)),
     "text_reading": Entry(reading, {"size": 16, "steps": 600, "batch": 64, "width": 16, "lr": 2e-3}, range(5)),
+    "captions_glyphs": Entry(captions_long, _LONG, range(1)),
 }

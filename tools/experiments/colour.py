@@ -1,4 +1,4 @@
-"""Real colour images: long runs on CIFAR-10 (JPEG), and the generators of theirs that readers can load.
+"""Long runs on images, most of them on CIFAR-10 (JPEG), and the generators of theirs that readers can load.
 
 A run takes from half an hour to an hour and a half on one thread. It is kept in ``runs/`` of the cache and goes on
 where it was interrupted.
@@ -18,13 +18,15 @@ from torch import nn
 from gan_course import data, metrics, models
 from gan_course.data import downloads
 from gan_course.metrics import judge
-from gan_course.models import trained
+from gan_course.models import common, trained
+from gan_course.models.conditional import ConditionalGAN, ProjectionGAN
 from gan_course.models.dcgan import DCGAN
 from gan_course.models.sngan import SNGAN
 from gan_course.models.wgan import WGANGP
 from gan_course.notebook import widgets
 from gan_course.train import loop
 from tools.experiments import Entry, defaults
+from tools.experiments.conditional import by_class
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "book" / "weights"
 SAMPLES = 10_000  # beside the 10,000 images of the test split
@@ -35,7 +37,8 @@ def colour(
     seed: int, device: torch.device, *,
     name: str, family: str, data_name: str, steps: int, batch: int, decay_from: int, every: int, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a generator of photos, and judge 10,000 samples beside the test split at every snapshot; seed 0 is kept."""
+    """Train a generator of images, and judge 10,000 samples beside the test split at every snapshot, those of a
+    conditional one by class as well; seed 0 is kept."""
     train_set = data.load(data_name, device=device)
     folder = downloads.cache_root() / "runs" / f"{name}_{seed}"
     torch.manual_seed(seed)
@@ -58,15 +61,18 @@ def colour(
     curve = []
     for path in sorted(snapshots.glob("*.pt")):
         gan.ema.network.load_state_dict(torch.load(path, weights_only=True))
-        found = critic.features(gan.sample(SAMPLES, generator=torch.Generator().manual_seed(0)), CHUNK)
+        samples = gan.sample(SAMPLES, generator=torch.Generator().manual_seed(0))
+        found = critic.features(samples, CHUNK)
         curve.append([int(path.stem), round(metrics.frechet_distance(found, reference), 4)])
     row = {
         **_measured(found, reference, critic),
         "curve": curve,
         "training_seconds": history["seconds"][-1],
-        "commit": _commit(),
+        "commit": commit(),
     }
-    return row | (_publish(gan, name) if seed == 0 else {})
+    if issubclass(type(gan), ConditionalGAN):
+        row |= by_class(samples, common.cycled_labels(SAMPLES, gan.num_classes, device), critic, data_name=data_name)
+    return row | (publish(gan, name, gan.sample(64, generator=torch.Generator().manual_seed(0))) if seed == 0 else {})
 
 
 def real(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:
@@ -83,32 +89,39 @@ def _measured(found: torch.Tensor, reference: torch.Tensor, critic: metrics.Judg
     return metrics.evaluate(found, reference, lambda x: x, lambda x: critic.head(x).softmax(1), names)
 
 
-def _publish(gan: nn.Module, name: str) -> dict[str, Any]:
-    """Write the averaged generator for readers, print its line for TRAINED, and return what the table says of it."""
-    content = trained.pack(gan)
+def publish(model: nn.Module, name: str, images: torch.Tensor, columns: int = 8) -> dict[str, Any]:
+    """Write the averaged generator for readers, print its line for TRAINED, and return what the table says of it, with
+    a grid of ``images`` that it made."""
+    content = trained.pack(model)
     WEIGHTS.mkdir(exist_ok=True)
     (WEIGHTS / f"{name}.safetensors").write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     print(f'    "{name}": Weights({len(content)}, "{sha256}"),')
-    grid = widgets.png_of_images(gan.sample(64, generator=torch.Generator().manual_seed(0)), columns=8)
-    return {"sha256": sha256, "samples_png": base64.b64encode(grid).decode()}
+    return {"sha256": sha256, "samples_png": base64.b64encode(widgets.png_of_images(images, columns=columns)).decode()}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the version of the code, for the row of a run that nobody repeats by the way."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, cwd=WEIGHTS.parent, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _cifar10(model: type[nn.Module], steps: int, every: int, **changed: Any) -> dict[str, Any]:
+def _long(model: type[nn.Module], steps: int, every: int, **changed: Any) -> dict[str, Any]:
     # Fixed before these runs, from the papers and one trial of the SNGAN, but for the steps: what the time allowed.
-    common = {"latent_dim": 128, "width": 32, "ema_decay": 0.999, "batch": 64, "decay_from": steps // 2, "every": every}
-    return defaults(model) | {"family": model.family, "data_name": "cifar10-jpeg", "steps": steps, **common, **changed}
+    shared = {"latent_dim": 128, "width": 32, "ema_decay": 0.999, "batch": 64, "decay_from": steps // 2, "every": every}
+    own = {**defaults(model, "num_classes"), "family": model.family, "data_name": "cifar10-jpeg", "steps": steps}
+    return {**own, **shared, **changed}
 
 
 _RUNS = {
-    "dcgan_cifar10": (_cifar10(DCGAN, 12_000, 2_000), range(3)),
-    "sngan_cifar10": (_cifar10(SNGAN, 5_000, 1_000, networks="cnn", n_critic=1, lr_g=5e-4, lr_d=5e-4), range(1)),
-    "wgan_gp_cifar10": (_cifar10(WGANGP, 4_000, 1_000, networks="conv", lr_g=2e-4, lr_d=2e-4), range(1)),
+    "dcgan_cifar10": (_long(DCGAN, 12_000, 2_000), range(3)),
+    "sngan_cifar10": (_long(SNGAN, 5_000, 1_000, networks="cnn", n_critic=1, lr_g=5e-4, lr_d=5e-4), range(1)),
+    "wgan_gp_cifar10": (_long(WGANGP, 4_000, 1_000, networks="conv", lr_g=2e-4, lr_d=2e-4), range(1)),
+    "projection_cifar10": (_long(ProjectionGAN, 5_000, 1_000, lr_g=5e-4, lr_d=5e-4, latent_dim=64), range(1)),
+    "conditional_mnist": (
+        _long(ProjectionGAN, 4_000, 1_000, data_name="mnist", lr_g=1e-3, lr_d=5e-4, latent_dim=64),
+        range(1),
+    ),
 }
 ENTRIES = {
     "cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(3)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Any
 
 import torch
@@ -13,12 +11,10 @@ from torchvision.io import decode_jpeg, encode_jpeg
 
 from gan_course import data
 from gan_course.data import DataSet, Domains, downloads
-from gan_course.models import trained
 from gan_course.models.cyclegan import CycleGAN
-from gan_course.notebook import widgets
 from gan_course.train import loop
 from tools.experiments import Entry, defaults
-from tools.experiments.colour import WEIGHTS
+from tools.experiments.colour import commit, publish
 
 #: The colours of the maps: background, facade, and ten kinds of parts.
 PARTS = torch.tensor(
@@ -52,8 +48,10 @@ def facades(
         "map_right_facade": max((_parts(maps) == part).float().mean().item() for part in range(len(PARTS))),
         **{f"back_{way}": l1_loss(x, photos).item() for way, x in back.items()},
         "training_seconds": history["seconds"][-1],
+        "commit": commit(),
     }
-    return row | (_publish(translator, name, photos, maps) if seed == 0 else {})
+    rows = (photos, made, back["own"], maps, back["true"])
+    return row | (publish(translator, name, torch.cat([x[:12] for x in rows]), 12) if seed == 0 else {})
 
 
 def _crops(size: int) -> Domains:
@@ -80,19 +78,6 @@ def _to_image(parts: Tensor) -> Tensor:
 def _jpeg(images: Tensor, quality: int) -> Tensor:
     stored = [encode_jpeg(x, quality) for x in (images + 1).mul(127.5).round().clamp(0, 255).byte().cpu()]
     return torch.stack([decode_jpeg(file) for file in stored]).to(images.device) / 127.5 - 1
-
-
-def _publish(translator: CycleGAN, name: str, photos: Tensor, maps: Tensor) -> dict[str, Any]:
-    """Write the generators for readers, print their line for TRAINED, and return what the table says of them."""
-    content = trained.pack(translator)
-    WEIGHTS.mkdir(exist_ok=True)
-    (WEIGHTS / f"{name}.safetensors").write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    print(f'    "{name}": Weights({len(content)}, "{sha256}"),')
-    made, drawn = translator.translate(photos[:12]), translator.translate(maps[:12], "ba")
-    rows = torch.cat([photos[:12], made, translator.translate(made, "ba"), maps[:12], drawn])
-    grid = widgets.png_of_images(rows, columns=12)
-    return {"sha256": sha256, "samples_png": base64.b64encode(grid).decode()}
 
 
 # The networks of the paper, narrower; steps are what about 50 minutes of one thread hold.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import math
 from typing import Any
 
@@ -17,9 +15,9 @@ from gan_course.data import DataSet, Domains, downloads, glyphs, translation
 from gan_course.metrics.distortion import PEAK
 from gan_course.models import common
 from gan_course.models.pix2pix import Pix2Pix, UNet
-from gan_course.notebook import widgets
 from gan_course.train import loop
 from tools.experiments import Entry, defaults, fit
+from tools.experiments.colour import commit, publish
 
 INKS = ("red", "green", "blue")  # of the letters; which one, the drawing does not tell
 SEEDS = range(5)
@@ -316,8 +314,6 @@ def facades_long(
 ) -> dict[str, Any]:  # fmt: skip
     """Train pix2pix from maps to photos of facades for an hour, and judge translations of the 106 test maps, which
     nothing is trained on, at every snapshot; the generator of seed 0 is kept."""
-    from tools.experiments import colour  # where generators for readers are written
-
     train_set = jittered(size, device)
     test_set = data.load_domains("from-facades", size=size, split="test", paired=True, device=device)
     source, folder = test_set.a.images(), downloads.cache_root() / "runs" / f"{name}_{seed}"
@@ -343,22 +339,8 @@ def facades_long(
     known = train_set.a.images(400)  # the middle crops, as they are
     on_train = distortion(translator.translate(known), train_set.b.images(400))
     row = {**measured, "curve": curve, "train": on_train, "training_seconds": history["seconds"][-1]}
-    return {**row, "commit": colour._commit()} | (_published(translator, name, test_set) if seed == 0 else {})
-
-
-def _published(translator: Pix2Pix, name: str, test_set: Domains) -> dict[str, Any]:
-    """Write the generator for readers, print its line for TRAINED, and return what the table says of it."""
-    from gan_course.models import trained
-    from tools.experiments import colour
-
-    content = trained.pack(translator)
-    colour.WEIGHTS.mkdir(exist_ok=True)
-    (colour.WEIGHTS / f"{name}.safetensors").write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    print(f'    "{name}": Weights({len(content)}, "{sha256}"),')
-    source, true = test_set.images(16).unbind(1)
-    grid = widgets.png_of_images(torch.cat([source, translator.translate(source), true]), columns=16)
-    return {"sha256": sha256, "samples_png": base64.b64encode(grid).decode()}
+    shown = torch.cat([source[:16], translator.translate(source[:16]), test_set.b.images(16)])
+    return {**row, "commit": commit()} | (publish(translator, name, shown, 16) if seed == 0 else {})
 
 
 # --- tables ---------------------------------------------------------------------------------------

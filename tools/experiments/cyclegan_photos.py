@@ -15,12 +15,7 @@ from gan_course.models.cyclegan import CycleGAN
 from gan_course.train import loop
 from tools.experiments import Entry, defaults
 from tools.experiments.colour import commit, publish
-
-#: The colours of the maps: background, facade, and ten kinds of parts.
-PARTS = torch.tensor(
-    [[0, 0, 170], [0, 0, 255], [0, 85, 255], [0, 170, 255], [0, 255, 255], [85, 255, 170], [170, 255, 85],
-     [255, 255, 0], [255, 170, 0], [255, 85, 0], [255, 0, 0], [170, 0, 0]]
-)  # fmt: skip
+from tools.experiments.pix2pix import PALETTE, parts
 
 
 def facades(
@@ -39,13 +34,13 @@ def facades(
     )  # fmt: skip
     photos, maps = data.load_domains("facades", size=size, split="test", paired=True, device=device).images().unbind(1)
     made = translator.translate(photos)
-    ways = {"own": made, "own_jpeg": _jpeg(made, 75), "own_rounded": _to_image(_parts(made)), "true": maps}
+    ways = {"own": made, "own_jpeg": _jpeg(made, 75), "own_rounded": _to_image(parts(made)), "true": maps}
     ways["own_noise"] = made + 0.05 * torch.randn(made.shape, generator=torch.Generator().manual_seed(0)).to(device)
-    right = (_parts(made) == _parts(maps)).float().mean().item()
+    right = (parts(made) == parts(maps)).float().mean().item()
     back = {way: translator.translate(x.clamp(-1, 1), "ba") for way, x in ways.items()}
     row = {
         "map_right": right,
-        "map_right_facade": max((_parts(maps) == part).float().mean().item() for part in range(len(PARTS))),
+        "map_right_facade": max((parts(maps) == part).float().mean().item() for part in range(len(PALETTE))),
         **{f"back_{way}": l1_loss(x, photos).item() for way, x in back.items()},
         "training_seconds": history["seconds"][-1],
         "commit": commit(),
@@ -65,14 +60,8 @@ def _crops(size: int) -> Domains:
     return Domains(*sides, paired=False, name="facades, jittered")
 
 
-def _parts(maps: Tensor) -> Tensor:
-    """Which part of a facade each pixel ``(n, H, W)`` shows: that with the nearest colour."""
-    colours = (maps + 1).mul(127.5).permute(0, 2, 3, 1)[..., None, :] - PARTS.to(maps.device)
-    return colours.square().sum(-1).argmin(-1)
-
-
-def _to_image(parts: Tensor) -> Tensor:
-    return PARTS.to(parts.device)[parts].permute(0, 3, 1, 2) / 127.5 - 1
+def _to_image(numbers: Tensor) -> Tensor:
+    return torch.tensor(PALETTE, device=numbers.device)[numbers].permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def _jpeg(images: Tensor, quality: int) -> Tensor:

@@ -38,6 +38,9 @@ ANSWERS = {
             PSNR.format("10 * torch.log10(4 / (images - truth).square().mean()).expand(len(images))"),
             PSNR.format("10 * torch.log10(images.amax((1, 2, 3)) ** 2 / " + EACH + ")"),  # the image's own peak
             PSNR.format("10 * torch.log10(4 / (images - truth).square()).mean((1, 2, 3))"),
+            PSNR.format("10 * torch.log10((images.max() - images.min()) ** 2 / " + EACH + ")"),  # read off the data
+            PSNR.format("10 * torch.log10((2 * images.max()) ** 2 / " + EACH + ")"),
+            PSNR.format("10 * torch.log10((2 * images.abs().max()) ** 2 / " + EACH + ")"),
         ],
     },
     "Exercise 3": {
@@ -88,6 +91,8 @@ ANSWERS = {
             LOSSES.format(**GOOD).replace("D(torch.cat([x, y], 1)),", "D(torch.cat([x, y], 1)).detach(),"),
             LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return loss_d.detach(), loss_g"),
             LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return loss_g, loss_d"),
+            LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return (loss_d,)"),  # half an answer
+            LOSSES.format(**GOOD).replace("return loss_d, loss_g", "return [loss_d]"),
         ],
     },
     "Exercise 5": {
@@ -109,6 +114,8 @@ ANSWERS = {
             PAIR.format(HALVES + "return (a, b.flip(-1)) if flip else (a, b)"),
             PAIR.format(HALVES + "return b, a"),
             PAIR.format(HALVES + "return a, b"),
+            PAIR.format(HALVES + "return [a.flip(-1) if flip else a]"),  # the source alone
+            PAIR.format(HALVES + "return (a.flip(-1) if flip else a)[None]"),
             PAIR.format(HALVES + "return (a.flip(1), b.flip(1)) if flip else (a, b)"),  # upside down
             PAIR.format(HALVES + "return (a.flip(0), b.flip(0)) if flip else (a, b)"),  # the colours
             PAIR.format("a, b = wide.chunk(2, 1)\n    return (a.flip(-1), b.flip(-1)) if flip else (a, b)"),

@@ -45,6 +45,7 @@ lowest: .venv-lowest/stamp  ## test the package with the lowest versions that py
 	$(PYTHON) -m venv --clear .venv-lowest
 	sed -n '/^dependencies = /,/^]/p; /^test = /,/^]/p' pyproject.toml | grep -oE '[a-z-]+>=[0-9.]+' | sed 's/>=/==/' > .venv-lowest/versions.txt
 	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/versions.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 lab: $(STAMP)  ## open JupyterLab in the folder of chapters

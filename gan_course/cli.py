@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of libraries, which no user of a command can heed
             warnings.showwarning = lambda message, *_: print(f"gan-course: warning: {message}", file=sys.stderr)
             if not -(2**63) <= getattr(options, "seed", 0) < 2**64:
                 raise ValueError(f"seed must lie in -2**63 to 2**64 - 1, got {options.seed}")

@@ -26,11 +26,13 @@ import torch.nn.functional as F
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from gan_course import data
-from gan_course.data import glyphs
-from gan_course.errors import DataError
-from gan_course.metrics import Judge, frechet_distance, mean_confidence
-from gan_course.metrics.judges import WEIGHTS
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
+
+from gan_course import data  # noqa: E402
+from gan_course.data import glyphs  # noqa: E402
+from gan_course.errors import DataError  # noqa: E402
+from gan_course.metrics import Judge, frechet_distance, mean_confidence  # noqa: E402
+from gan_course.metrics.judges import WEIGHTS  # noqa: E402
 
 LR = 2e-3  # of Adam
 LR_RESIDUAL = 0.1  # of gradient descent with momentum 0.9 and weight decay

@@ -107,6 +107,7 @@ def fitting_size(name: str, data: DataSet | Domains, **given: Any) -> int | None
     """Return None if a family can be built for images of the size that ``data`` have; else the side of squares, the
     largest that these can fill for which it can. Arguments as of :func:`build`."""
     *front, height, width = data.shape
+    torch.optim.Adam(nn.Linear(1, 1).parameters())  # the first optimizer imports what torch 2.6 cannot import below
     for side in (None, *(side for side in (256, 128, 64, 32, 28, 16, 8) if side <= min(height, width))):
         shape = data.shape if side is None else (*front, side, side)
         try:

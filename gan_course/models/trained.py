@@ -40,8 +40,9 @@ TRAINED: dict[str, Weights] = {
 def load(name: str, device: str | torch.device = "cpu") -> nn.Module:
     """Return the model of a family with a trained generator, in evaluation mode.
 
-    ``sample``, ``latents`` and ``decode`` are as in training. Of its networks it has the averaged generator alone
-    (``ema``, and ``generator`` with the same weights), stored by half precision: it cannot be trained further.
+    ``sample``, ``latents`` and ``decode``, or ``translate``, are as in training. Of its networks it has the averaged
+    generator alone (``ema``, and ``generator`` with the same weights), stored by half precision: it cannot be trained
+    further. One that reads captions has none of its own: give ``sample`` some.
 
     Args:
         name: a key of :data:`TRAINED`.
@@ -57,7 +58,7 @@ def load(name: str, device: str | torch.device = "cpu") -> nn.Module:
         made = json.loads(file.metadata()["model"])
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is not a dict)
     model = family(made["family"])(**made["settings"])
-    for own in ("discriminator", "critic", "optimizer_g", "optimizer_d"):
+    for own in ("discriminator", "critic", "pool", "optimizer_g", "optimizer_d"):
         if hasattr(model, own):
             delattr(model, own)  # what was never trained shall not be taken for what was
     for network in (model.generator, model.ema.network):

@@ -158,7 +158,10 @@ def captions_long(
     images = gan.sample(len(words), words, torch.Generator().manual_seed(seed))
     row = _shares(obeyed(images, test_set.factors), held_out(test_set.factors))
     row |= {"training_seconds": history["seconds"][-1], "commit": commit()}
-    return row | (publish(gan, name, images[:64]) if seed == 0 else {})
+    if seed == 0:
+        sample = gan.sample(64, words[:64], torch.Generator().manual_seed(0))
+        row |= {"words": words[:64].tolist(), **publish(gan, name, sample)}
+    return row
 
 
 def _shares(right: dict[str, Tensor], new: Tensor, suffix: str = "") -> dict[str, float]:

@@ -99,7 +99,9 @@ def execute(path: Path, profile: str, threads: int) -> str:
         if any(f"{folder}{os.sep}" in text for text in output_texts(notebook)):
             raise ValueError(f"the outputs hold a path of this machine, below {folder}: not written")
     if len(content) > LIMIT:
-        raise ValueError(f"the outputs make it {len(content):,} bytes, the limit is {LIMIT:,}: not written")
+        aside = Path(tempfile.mkdtemp()) / path.name
+        aside.write_bytes(content)  # so that the run is not lost, and one can see what is large
+        raise ValueError(f"the outputs make it {len(content):,} bytes, the limit is {LIMIT:,}: written to {aside}")
     beside = path.with_suffix(".part")
     beside.write_bytes(content)
     os.replace(beside, path)

@@ -133,6 +133,7 @@ _GLYPHS = {
 ENTRIES = {
     **{f"cyclegan_neon_{name}": Entry(unpaired, {**_NEON, **one}, range(5)) for name, one in _ALONE.items()},
     "cyclegan_hidden": Entry(hidden, _HIDDEN, range(10)),
+    "cyclegan_hidden_no_cycle": Entry(hidden, {**_HIDDEN, "cycle": 0.0}, range(5)),
     "cyclegan_hidden_cycle_1": Entry(hidden, {**_HIDDEN, "cycle": 1.0}, range(5)),
     "cyclegan_hidden_noise_3": Entry(hidden, {**_HIDDEN, "noise": 0.3}, range(5)),
     "cyclegan_hidden_noise_10": Entry(hidden, {**_HIDDEN, "noise": 1.0}, range(5)),

@@ -26,6 +26,7 @@ ANSWERS = {
             FITS + "return all(abs(p_a[i] - p_b[j]) < 1e-9 for i, j in enumerate(goes_to))",  # no image may be shared
             FITS + "return set(goes_to) == set(range(len(p_b)))",
             FITS + ADD + "return abs(sum(arrived) - sum(p_b)) < 1e-9",
+            FITS + ADD + "return max(abs(x - y) for x, y in zip(arrived, p_b)) < 0.01",  # too loose
             FITS + "return True",
         ],
     },

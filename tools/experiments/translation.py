@@ -43,7 +43,8 @@ def unpaired(
     **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Train CycleGAN on digits and changed other digits; does the judge read the right digit in translations of both
-    directions, how far are they from the hidden partners (share of their variance), and do the cycles close?"""
+    directions, how far are they from the hidden partners (share of their variance), and do the cycles close?
+    ``confusion_ab`` counts, for each digit of domain a, as what its translations are read."""
     train_set = data.load_domains(name, size=size, device=device)
     test_set = data.load_domains(name, size=size, split="test", paired=True, device=device)
     torch.manual_seed(seed)
@@ -55,8 +56,9 @@ def unpaired(
     back = translator.translate(fake_b, "ba")
     # The judge was trained on real digits and on nothing of this run. It reads the digits of domain a as they are, and
     # those of domain b after the task was undone by a fixed rule.
+    read = _read(translation.undo(fake_b, task))
     return {
-        "class_kept_ab": _accuracy(translation.undo(fake_b, task), labels),
+        "class_kept_ab": (read == labels).float().mean().item(),
         "class_kept_ba": _accuracy(fake_a.mean(1, keepdim=True), labels),
         "class_real_b": _accuracy(translation.undo(b, task), labels),
         "class_real_a": _accuracy(a.mean(1, keepdim=True), labels),
@@ -64,6 +66,7 @@ def unpaired(
         "error_ba": _error(fake_a, a),
         "cycle_error": (back - a).abs().mean().item(),
         "class_back": _accuracy(back.mean(1, keepdim=True), labels),
+        "confusion_ab": torch.bincount(10 * labels + read, minlength=100).view(10, 10).tolist(),
     }
 
 
@@ -73,8 +76,11 @@ def _error(fake: Tensor, true: Tensor) -> float:
 
 
 def _accuracy(digits: Tensor, labels: Tensor) -> float:
-    critic = judge("digits", digits.shape[-1], digits.device)
-    return (critic.logits(digits).argmax(1) == labels).float().mean().item()
+    return (_read(digits) == labels).float().mean().item()
+
+
+def _read(digits: Tensor) -> Tensor:
+    return judge("digits", digits.shape[-1], digits.device).logits(digits).argmax(1)
 
 
 _EDGES = {"name": "from-edges-digits", **defaults(Pix2Pix), **pix2pix.RECIPES["from-edges-digits"]}

@@ -125,5 +125,8 @@ _RUNS = {
 }
 ENTRIES = {
     "cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(3)),
-    **{name: Entry(colour, {"name": name, **settings}, seeds) for name, (settings, seeds) in _RUNS.items()},
+    **{
+        name: Entry(colour, {"name": name, **settings}, seeds, full=name in ("projection_cifar10", "conditional_mnist"))
+        for name, (settings, seeds) in _RUNS.items()
+    },
 }

@@ -75,4 +75,4 @@ _FACADES = {
     "batch": 1, "steps": 18_000, "decay_from": 9_000,
 }  # fmt: skip
 
-ENTRIES = {"cyclegan_facades": Entry(facades, _FACADES, range(1))}
+ENTRIES = {"cyclegan_facades": Entry(facades, _FACADES, range(1), full=True)}

@@ -59,6 +59,7 @@ def test_it_refuses_what_a_gpu_refuses(device):
 
 
 def test_it_allows_what_a_gpu_allows_and_computes_as_the_cpu(device):
+    assert torch.arange(10, device=device).shape == (10,) and torch.arange(2.0, 4.0, 0.5, device=device).shape == (4,)
     y = torch.randn(2, 3)
     x = y.to(device)
     assert (x.device.type, x.cpu().device.type) == (device.type, "cpu") and torch.equal(x.cpu(), y)

@@ -213,8 +213,13 @@ def install() -> None:
         _held(target).copy_(_held(source))
         return target
 
+    def arange(*numbers: float, dtype: Any = None, **_: Any) -> StandIn:  # torch's own resizes an empty tensor in place
+        return StandIn(torch.arange(*numbers, dtype=dtype))
+
     for name, made in (("empty.memory_format", empty), ("empty_strided", empty_strided), ("_copy_from", copy_from)):
         library.impl(name, made, "PrivateUse1")
+    for overload in ("arange", "arange.start", "arange.start_step"):
+        library.impl(overload, arange, "PrivateUse1")
     rest = torch.library.Library("_", "IMPL")
     rest.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     _libraries.append(rest)

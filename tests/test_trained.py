@@ -166,15 +166,15 @@ def test_the_books_own(name):
     table = notebook.stored(name)
     row = table["rows"][0]
     assert row["seed"] == 0 and row["sha256"] == trained.TRAINED[name].sha256
-    assert trained.TRAINED[name].size <= 4e6
+    assert trained.TRAINED[name].size <= 3e6
     model = trained.load(name)
     assert model.family == table["settings"].get("family", model.family)
-    made = json.loads(json.dumps(model.settings))
-    settings = {key: value for key, value in made.items() if key in table["settings"]}
-    assert len(settings) >= 7 and settings.items() <= table["settings"].items()
+    of_data = ("shape", "num_classes")
+    known = {key: value for key, value in json.loads(json.dumps(model.settings)).items() if key not in of_data}
+    assert known.items() <= table["settings"].items()
     for again, shown in redrawn(model, row, tiles(b64decode(row["samples_png"]), model.shape)):
         assert again.shape == shown.shape and again.abs().max() <= 1
-        assert (again - shown).abs().mean() < 0.01, "weights were rounded to halves, images to 256 levels, grey to 16"
+        assert (again - shown).abs().mean() < 2 / 255, "weights were rounded to halves, grey to 16 levels"
 
 
 def test_all_weights_are_known_and_small(root):

@@ -145,14 +145,14 @@ def captions(
 
 def captions_long(
     seed: int, device: torch.device, *,
-    name: str, size: int, steps: int, batch: int, decay_from: int, **model: Any,
+    name: str, size: int, steps: int, batch: int, decay_from: int, precision: str, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """As :func:`captions`, but for an hour; the generator of seed 0 is kept for readers."""
     train_set, test_set, words = split(size, device)
     torch.manual_seed(seed)
     gan = text.TextGAN(train_set.shape, len(train_set.classes), **model).to(device)
     history = loop.fit(
-        gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision="float32", channels_last=True,
+        gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision=precision, channels_last=True,
         checkpoint_seconds=120, progress=False, out=downloads.cache_root() / "runs" / f"{name}_{seed}",
     )  # fmt: skip
     images = gan.sample(len(words), words, torch.Generator().manual_seed(seed))
@@ -198,7 +198,7 @@ def _settings(variant: str) -> dict[str, Any]:
 
 _LONG = {
     **defaults(text.TextGAN, "num_classes"), **text.RECIPES["glyphs"], "name": "captions_glyphs", "size": 32,
-    "lr_g": 2e-3, "lr_d": 1e-3, "steps": 10_000, "decay_from": 5_000,
+    "lr_g": 2e-3, "lr_d": 1e-3, "steps": 10_000, "decay_from": 5_000, "precision": "bf16",
 }  # fmt: skip
 
 ENTRIES = {

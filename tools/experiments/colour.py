@@ -35,7 +35,8 @@ CHUNK = 100  # more images at a time are slower on a CPU
 
 def colour(
     seed: int, device: torch.device, *,
-    name: str, family: str, data_name: str, steps: int, batch: int, decay_from: int, every: int, **model: Any,
+    name: str, family: str, data_name: str, steps: int, batch: int, decay_from: int, every: int,
+    precision: str = "float32", **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a generator of images, and judge 10,000 samples beside the test split at every snapshot, those of a
     conditional one by class as well; seed 0 is kept."""
@@ -53,7 +54,7 @@ def colour(
         return {}
 
     history = loop.fit(
-        gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision="float32", channels_last=True,
+        gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, precision=precision, channels_last=True,
         snapshot_every=every, probe=keep, checkpoint_seconds=120, out=folder / "run",
     )  # fmt: skip
     critic = judge(data_name, train_set.shape[-1], device)
@@ -117,7 +118,10 @@ _RUNS = {
     "dcgan_cifar10": (_long(DCGAN, 12_000, 2_000), range(3)),
     "sngan_cifar10": (_long(SNGAN, 5_000, 1_000, networks="cnn", n_critic=1, lr_g=5e-4, lr_d=5e-4), range(1)),
     "wgan_gp_cifar10": (_long(WGANGP, 4_000, 1_000, networks="conv", lr_g=2e-4, lr_d=2e-4), range(1)),
-    "projection_cifar10": (_long(ProjectionGAN, 5_000, 1_000, lr_g=5e-4, lr_d=5e-4, latent_dim=64), range(1)),
+    "projection_cifar10": (
+        _long(ProjectionGAN, 10_000, 2_000, lr_g=5e-4, lr_d=5e-4, latent_dim=64, precision="bf16"),
+        range(1),
+    ),
     "conditional_mnist": (
         _long(ProjectionGAN, 4_000, 1_000, data_name="mnist", lr_g=1e-3, lr_d=5e-4, latent_dim=64),
         range(1),

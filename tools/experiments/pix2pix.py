@@ -351,7 +351,7 @@ _PHOTOS = {**_MODEL, "data_name": "cifar10-jpeg", "steps": 500, "batch": 16, "de
 _FACADES = {**_MODEL, "kind": "both", "size": 64, "steps": 500, "batch": 4, "decay_from": 250, "leak": False,
             "width": 16, "patch": 34, "lr_g": 5e-4, "lr_d": 5e-4}  # fmt: skip
 _LONG = {**_MODEL, "name": "pix2pix_facades", "size": 64, "steps": 34_000, "batch": 4, "decay_from": 17_000,
-         "every": 2_000, "width": 16, "patch": 34, "dropout": 0.5}  # fmt: skip
+         "every": 2_000, "width": 14, "patch": 34, "dropout": 0.5}  # fmt: skip
 
 ENTRIES = {
     "pix2pix_letters_answers": Entry(answers, {"images": 500}, SEEDS),

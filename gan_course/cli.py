@@ -190,41 +190,47 @@ def _measured_files(
         raise ValueError("--data must be given beside --samples: the data set that these images are to be like")
     if translation.is_task(options.data) and not Path(options.data).is_dir():
         raise ValueError(f"--data {options.data!r} is for translators; --samples are compared with a data set")
+    catalogue.check_arguments(options.size, "train", None)
+    files, x = _read_samples(options.samples, options.size)
     sets = [data.load(options.data, size=options.size, split=split, device=device) for split in data.SPLITS]
-    samples = _read_samples(options.samples, sets[0], options.size)
+    samples = DataSet(_checked_samples(files, x, sets[0]), name="samples").images()
     asked = {"n": options.n, "features": options.features, "seed": options.seed}
     found = metrics.evaluate_samples(samples, *sets, **asked)
     return {"data": sets[0].name, "folder": str(options.samples)}, sets[0].shape, found
 
 
-def _read_samples(folder: Path, real: DataSet, size: int | None) -> Tensor:
-    """The images of a folder, ``(n, *real.shape)`` in [-1, 1]; an error tells what differs from those of the data."""
+def _read_samples(folder: Path, size: int | None) -> tuple[list[Path], Tensor]:
+    """The files of images in a folder, and uint8 ``(n, C, H, W)``, with one channel if all of them are grey."""
     try:
         check_folder(folder, "images")
         files = some_images(folder)
-        channels = channels_of(files)
-        x = read_images(files, size, channels)[0]
+        x = read_images(files, size, channels_of(files))[0]
     except DataError as error:
         raise DataError(f"samples: {error}") from error
-    wanted, like = real.shape, f"as those of {real.name!r}"
-    if x.shape[2:] != wanted[1:]:
-        got, expected = (f"{width}x{height}" for height, width in (x.shape[2:], wanted[1:]))
-        raise ValueError(
-            f"samples: {files[0]} is {got}, expected images of {expected} {like}; --size brings both to one size"
-        )
-    if channels == 1 and wanted[0] == 3:
-        raise ValueError(f"samples: the images of {folder} are grey, expected images in colour {like}")
-    if channels == 3 and wanted[0] == 1:  # many programs write grey as three equal channels
-        if len(coloured := (x != x[:, :1]).flatten(1).any(1).nonzero()):
-            raise ValueError(f"samples: {files[int(coloured[0])]} is in colour, expected grey images {like}")
-        x = x[:, :1]
     if (brightest := int(x.max())) < 16:
         warnings.warn(
             f"{folder}: no pixel is brighter than {brightest} of 255, were values written that had not been brought to"
             " 0 to 255?",
             stacklevel=2,
         )
-    return DataSet(x, name="samples").images()
+    return files, x
+
+
+def _checked_samples(files: list[Path], x: Tensor, real: DataSet) -> Tensor:
+    """Return ``x`` with the channels of the data, or raise ValueError with what differs from them."""
+    wanted, like = real.shape, f"as those of {real.name!r}"
+    if x.shape[2:] != wanted[1:]:
+        got, expected = (f"{width}x{height}" for height, width in (x.shape[2:], wanted[1:]))
+        raise ValueError(
+            f"samples: {files[0]} is {got}, expected images of {expected} {like}; --size brings both to one size"
+        )
+    if x.shape[1] == 1 and wanted[0] == 3:
+        raise ValueError(f"samples: {files[0]} and all others are grey, expected images in colour {like}")
+    if x.shape[1] == 3 and wanted[0] == 1:  # many programs write grey as three equal channels
+        if len(coloured := (x != x[:, :1]).flatten(1).any(1).nonzero()):
+            raise ValueError(f"samples: {files[int(coloured[0])]} is in colour, expected grey images {like}")
+        x = x[:, :1]
+    return x
 
 
 def show_data(options: argparse.Namespace) -> None:

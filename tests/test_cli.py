@@ -640,7 +640,7 @@ def test_mistakes_in_files_are_told_by_their_option(tmp_path, capsys, trained):
         (grey, ["--data", "digits", "--n", 5], "--n must be at least 6 images, got 5"),
         (grey, ["--data", "digits", "--n", 0], "--n must be at least 6 images, got 0"),
         (grey, ["--data", "glyphs"], "--samples: {}/0.png is 8x8, expected images of 32x32 as those of 'glyphs'; "),
-        (grey, ["--data", own], "--samples: the images of {} are grey, expected images in colour as those of"),
+        (grey, ["--data", own], "--samples: {}/0.png and all others are grey, expected images in colour as those of"),
         (colour, ["--data", "digits"], "--samples: {}/0.png is in colour, expected grey images as those of 'digits'"),
         (mixed, ["--data", "digits"], "/z.png is 9x8 but {}/0.png is 8x8; give a size to bring them to one"),
         (broken, ["--data", "digits"], "--samples: {}/3.png cannot be read as an image"),

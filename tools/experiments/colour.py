@@ -131,7 +131,7 @@ ENTRIES = {
     "cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(3)),
     "mnist_real": Entry(real, {"data_name": "mnist"}, range(3)),
     **{
-        name: Entry(colour, {"name": name, **settings}, seeds, full=name == "projection_cifar10")
+        name: Entry(colour, {"name": name, **settings}, seeds)
         for name, (settings, seeds) in _RUNS.items()
     },
 }

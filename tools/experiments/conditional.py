@@ -78,6 +78,6 @@ ENTRIES = {
     "conditional_digits_real": Entry(real, {"data_name": "digits"}, range(10)),
     "conditional_mnist_real": Entry(real, {"data_name": "mnist", "size": 16}, range(10)),
     "conditional_mnist_28_real": Entry(real, {"data_name": "mnist"}, range(10)),
-    "conditional_cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(10)),
+    "conditional_cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(5)),
     "conditional_mnist_projection": Entry(conditional, _settings("projection", "mnist"), range(10)),
 }

@@ -206,5 +206,5 @@ ENTRIES = {
     "text_glyphs_beside": Entry(captions, _settings("beside"), range(3)),
     "text_glyphs_unaware": Entry(captions, _settings("projected, no wrong captions"), range(3)),
     "text_reading": Entry(reading, {"size": 16, "steps": 600, "batch": 64, "width": 16, "lr": 2e-3}, range(5)),
-    "captions_glyphs": Entry(captions_long, _LONG, range(1), full=True),
+    "captions_glyphs": Entry(captions_long, _LONG, range(1)),
 }

@@ -378,5 +378,5 @@ ENTRIES = {
     }.items()},
     **{f"pix2pix_{task}_{kind}": Entry(restored, {**_PHOTOS, "task": task, "kind": kind}, range(3))
        for task in TASKS for kind in ("l1", "both")},
-    "pix2pix_facades": Entry(facades_long, _LONG, range(1), full=True),
+    "pix2pix_facades": Entry(facades_long, _LONG, range(1)),
 }  # fmt: skip

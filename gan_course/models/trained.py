@@ -34,6 +34,7 @@ TRAINED: dict[str, Weights] = {
     "captions_glyphs": Weights(887518, "2afcc52555e4e8e78553ab6d6d09b732fed1937d4fe5266ac312cb27caaa04b3"),
     "conditional_mnist": Weights(1142898, "76379f012a45c402d017985a128a833eb20b688dcd46d66681e6495d5bb3952d"),
     "dcgan_cifar10": Weights(858782, "3b29a2d9d21d7f9aca0ef1a95613cd4e03ea9ea11636a2900e8fe7bdadc1088b"),
+    "pix2pix_facades": Weights(2803170, "789b258b248e44b668cfeefc8b5d60ca5db23290584f7f028d698b545fd130f1"),
     "projection_cifar10": Weights(1925894, "4070e432ed1cd76bc6f6051af97a9e735ff8e2e8158f95f0e1fa44ea28fa2c17"),
     "sngan_cifar10": Weights(2441222, "e3544e3d3c745e7d4eda13a999e6fd07135d01d039c7a06e72a06dfc96002a84"),
     "wgan_gp_cifar10": Weights(858830, "355cc290ccf34e8f031889f81c80c309e383ead84d22d6b7ac40da51d75d58c2"),

@@ -147,7 +147,7 @@ def captions_long(
     seed: int, device: torch.device, *,
     name: str, size: int, steps: int, batch: int, decay_from: int, precision: str, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """As :func:`captions`, but for an hour; the generator of seed 0 is kept for readers."""
+    """As :func:`captions`, but for a long time; the generator of seed 0 is kept for readers."""
     train_set, test_set, words = split(size, device)
     torch.manual_seed(seed)
     gan = text.TextGAN(train_set.shape, len(train_set.classes), **model).to(device)

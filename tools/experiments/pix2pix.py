@@ -311,7 +311,7 @@ def facades_long(
     seed: int, device: torch.device, *,
     name: str, size: int, steps: int, batch: int, decay_from: int, every: int, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train pix2pix from maps to photos of facades for an hour, and judge translations of the 106 test maps, which
+    """Train pix2pix from maps to photos of facades for a long time, and judge translations of the 106 test maps, which
     nothing is trained on, at every snapshot; the generator of seed 0 is kept."""
     train_set = jittered(size, device)
     test_set = data.load_domains("from-facades", size=size, split="test", paired=True, device=device)

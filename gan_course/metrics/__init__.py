@@ -5,6 +5,7 @@ blocks of rows, so that no large matrix is ever held. :data:`METRICS` lists them
 """
 
 from gan_course.metrics.distances import (
+    extrapolated_frechet,
     frechet_distance,
     frechet_distance_gaussians,
     kernel_distance,
@@ -28,3 +29,4 @@ from gan_course.metrics.modes import (
 )
 from gan_course.metrics.neighbours import density_coverage, nearest_neighbours, precision_recall
 from gan_course.metrics.report import METRICS, Metric, evaluate, evaluate_model, summarize
+from gan_course.metrics.two_sample import copy_test, two_sample_test

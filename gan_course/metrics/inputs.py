@@ -23,7 +23,7 @@ def rows(name: str, x: Tensor, least: int) -> Tensor:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise ValueError(f"{name} must be a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
     if x.ndim != 2 or len(x) < least or not x.shape[1]:
-        rows = {1: "one row", 2: "two rows", 3: "three rows"}[least]
+        rows = {1: "one row", 2: "two rows", 3: "three rows", 4: "four rows"}[least]
         raise ValueError(f"{name} must be (n, d) with at least {rows}, got {tuple(x.shape)}")
     x = double(x)
     if not x.isfinite().all():

@@ -106,6 +106,28 @@ def nearest(queries: Tensor, references: Tensor, chunk: int | None = None) -> tu
     return torch.cat(distances), torch.cat(indices)
 
 
+def nearest_others(x: Tensor) -> Tensor:
+    """The index ``(n,)`` of each row's nearest other row; of equally near ones, one by its place alone."""
+    indices = []
+    for rows in torch.arange(len(x)).split(inputs.block(x)):
+        squared, bound = _squared_distances(x[rows], x)
+        squared[torch.arange(len(rows)), rows] = math.inf
+        _settle(squared, squared <= squared.amin(1, keepdim=True) + 2 * bound, x[rows], x)
+        indices.append(squared.argmin(1))
+    return torch.cat(indices)
+
+
+def nearest_counts(queries: Tensor, references: Tensor) -> Tensor:
+    """Of how many queries each reference is the nearest, ``(m,)``; equally near ones have equal parts of a query."""
+    counts = torch.zeros(len(references), dtype=queries.dtype)
+    for part in queries.split(inputs.block(references)):
+        squared, bound = _squared_distances(part, references)
+        _settle(squared, squared <= squared.amin(1, keepdim=True) + 2 * bound, part, references)
+        least = (squared == squared.amin(1, keepdim=True)).to(counts.dtype)
+        counts += (least / least.sum(1, keepdim=True)).sum(0)
+    return counts
+
+
 def _squared_radii(x: Tensor, k: int) -> Tensor:
     """Squared distance ``(n,)`` of each row from its k-th nearest other row."""
     radii = []

@@ -231,7 +231,6 @@ def ranked_cifar10(seed: int, device: torch.device, *, n: int, names: list[str])
 
 FAMILIES = {
     "gan": {**defaults(gan.GAN), **gan.RECIPES["digits"], "batch": 64},
-    "wgan": {**defaults(wgan.WGAN), **wgan.RECIPES["wgan"]["digits"], "batch": 64},
     "wgan-gp": {**defaults(wgan.WGANGP), **wgan.RECIPES["wgan-gp"]["digits"], "batch": 64},
     "vae": {**defaults(vae.VAE), **vae.RECIPES["digits"], "batch": 64},
     "autoregressive": {**defaults(autoregressive.Autoregressive), **autoregressive.RECIPES["digits"]},
@@ -245,9 +244,9 @@ ENTRIES = {
         for name, case in (("equal", EQUAL), ("unlike", UNLIKE))
     },
     "faults_bias_mnist": Entry(numbers, {"sizes": SIZES[:-1]}, range(10)),
-    "faults_evaluators": Entry(evaluators, {"count": 5_000, "n": 2_500}, range(10)),
+    "faults_evaluators": Entry(evaluators, {"count": 4_000, "n": 2_000}, range(10)),
     "faults_ranking_digits": Entry(ranked_digits, {"n": 250, "families": FAMILIES}, range(5)),
     "faults_ranking_cifar10": Entry(
-        ranked_cifar10, {"n": 2_500, "names": ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]}, range(5)
+        ranked_cifar10, {"n": 2_000, "names": ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]}, range(5)
     ),
 }

@@ -31,21 +31,20 @@ class Seen:
 
 
 def untrained(data_name: str, size: int) -> nn.Module:
-    """A network of the judge's make that was never trained."""
-    info = JUDGES[data_name, size]
+    """A small judge with the weights that it was born with."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return metrics.Judge(size, info.channels, info.widths, residual=info.residual).eval()
+        return metrics.Judge(size, JUDGES[data_name, size].channels).eval()
 
 
 def look(images: Tensor, data_name: str) -> Seen:
     """Let the judge, the untrained network and the pixels see the images; on the CPU."""
     size = images.shape[-1]
     network = judge(data_name, size, images.device)
-    logits, features = network.logits(images), network.features(images)
+    features = network.features(images)
     return Seen(
         features=features.cpu(),
-        probabilities=logits.softmax(1).cpu(),
+        probabilities=network.head(features).softmax(1).cpu(),  # linear, so the mean with the mirror image is the same
         untrained=untrained(data_name, size).to(images.device).features(images).cpu(),
         pixels=pixels(images, POOLS[data_name]).cpu(),
     )
@@ -83,9 +82,9 @@ class Panel:
 
     def __init__(self, data_name: str, images: int, n: int, device: torch.device):
         test_set = data.load(data_name, split="test", device=device)
-        rows = data.sets.order(len(test_set), 0, 0, images, device)
         self.data_name, self.n = data_name, n
-        self.images, self.labels = test_set.batch(rows), test_set.labels[rows].cpu()
+        self.images, labels = test_set.take(0, 0, images)
+        self.labels = labels.cpu()
         self.seen = look(self.images, data_name)
 
     @functools.cache  # noqa: B019 (a panel lives as long as the program)
@@ -142,5 +141,5 @@ def _settings(data_name: str, images: int, n: int) -> dict[str, Any]:
 ENTRIES = {
     "faults_digits": Entry(planted, _settings("digits", 500, 100), range(10)),
     "faults_mnist": Entry(planted, _settings("mnist", 6_000, 1_000), range(10)),
-    "faults_cifar10": Entry(planted, _settings("cifar10-jpeg", 4_000, 1_000), range(10)),
+    "faults_cifar10": Entry(planted, _settings("cifar10-jpeg", 2_500, 600), range(10)),
 }

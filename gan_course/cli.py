@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gan_course import __version__, checks, data, metrics, models, parallel
 from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
-from gan_course.data.images import Size
+from gan_course.data.images import Size, channels_of, check_folder, read_images, some_images
 from gan_course.errors import CheckpointError, DataError, NoSplitError, unknown
 from gan_course.metrics.report import EXTRACTORS
 from gan_course.notebook import profiles
@@ -144,29 +144,93 @@ def sample(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Measure samples of a run beside real images, print and keep the numbers."""
-    device = profiles.device(options.device)
-    model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
-    name, way = _data_of_run(model, state, options)
-    *_, channels, height, width = model.shape
-    load = partial(load_data, model, name, size=(height, width), channels=channels, device=device)
-    sets = [load(split=split, paired=translation.has_pairs(name)) for split in data.SPLITS]
-    asked = {"n": options.n, "features": options.features, "seed": options.seed}
-    found = metrics.evaluate_model(model, *sets, **asked, direction=way, classes=state["run"].get("classes"))
-    name = sets[0].name if name == "cifar10" else name  # which may have given the version in JPEG
-    path = options.run / "metrics.json"
-    result = {"data": name, "step": state["step"], **found}
-    path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    """Measure samples of a run, or images of any program, beside real images; print and keep the numbers."""
+    of_run = options.samples is None
+    if (options.run is None) == of_run:
+        raise ValueError("evaluate needs the folder of a run, or --samples with a folder of images, and not both")
+    about, shape, found = (_measured_run if of_run else _measured_files)(options, profiles.device(options.device))
+    source = f"step {about['step']:,}" if of_run else about["folder"]
     print(
-        f"{name}, step {state['step']:,}: {found['samples']:,} generated and as many real training images of shape"
-        f" {(channels, height, width)}, each against {found['reference']:,} test images"
+        f"{about['data']}, {source}: {found['samples']:,} generated and as many real training images of shape"
+        f" {shape}, each against {found['reference']:,} test images"
     )
     print(f"features: {found['features']}\n{'':16}  {'generated':>12}  {'real':>12}")
     for metric in found["generated"]:
         values = [found[row][metric] for row in ("generated", "real") if metric in found[row]]
         shown = ("not finite" if value is None else f"{value:.4g}" for value in values)
         print(f"{metric:16}" + "".join(f"  {value:>12}" for value in shown))
-    print(f"written to {path}")
+    if path := options.out or (options.run / "metrics.json" if of_run else None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**about, **found}, indent=1, allow_nan=False) + "\n")
+        print(f"written to {path}")
+
+
+def _measured_run(
+    options: argparse.Namespace, device: torch.device
+) -> tuple[dict[str, Any], tuple[int, ...], dict[str, Any]]:
+    """What is measured, the shape of its images, and the numbers."""
+    if options.size is not None:
+        raise ValueError("--size is for --samples; the images of a run have a size")
+    model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
+    name, way = _data_of_run(model, state, options)
+    *_, channels, height, width = model.shape
+    load = partial(load_data, model, name, size=(height, width), channels=channels, device=device)
+    sets = [load(split=split, paired=translation.has_pairs(name)) for split in data.SPLITS]
+    asked = {"n": 2000 if options.n is None else options.n, "features": options.features, "seed": options.seed}
+    found = metrics.evaluate_model(model, *sets, **asked, direction=way, classes=state["run"].get("classes"))
+    name = sets[0].name if name == "cifar10" else name  # which may have given the version in JPEG
+    return {"data": name, "step": state["step"]}, (channels, height, width), found
+
+
+def _measured_files(
+    options: argparse.Namespace, device: torch.device
+) -> tuple[dict[str, Any], tuple[int, ...], dict[str, Any]]:
+    """As :func:`_measured_run`, of a folder of images."""
+    if options.data is None:
+        raise ValueError("--data must be given beside --samples: the data set that these images are to be like")
+    if translation.is_task(options.data) and not Path(options.data).is_dir():
+        raise ValueError(f"--data {options.data!r} is for translators; --samples are compared with a data set")
+    catalogue.check_arguments(options.size, "train", None)
+    files, x = _read_samples(options.samples, options.size)
+    sets = [data.load(options.data, size=options.size, split=split, device=device) for split in data.SPLITS]
+    samples = DataSet(_checked_samples(files, x, sets[0]), name="samples").images()
+    asked = {"n": options.n, "features": options.features, "seed": options.seed}
+    found = metrics.evaluate_samples(samples, *sets, **asked)
+    return {"data": sets[0].name, "folder": str(options.samples)}, sets[0].shape, found
+
+
+def _read_samples(folder: Path, size: int | None) -> tuple[list[Path], Tensor]:
+    """The files of images in a folder, and uint8 ``(n, C, H, W)``, with one channel if all of them are grey."""
+    try:
+        check_folder(folder, "images")
+        files = some_images(folder)
+        x = read_images(files, size, channels_of(files))[0]
+    except DataError as error:
+        raise DataError(f"samples: {error}") from error
+    if (brightest := int(x.max())) < 16:
+        warnings.warn(
+            f"{folder}: no pixel is brighter than {brightest} of 255, were values written that had not been brought to"
+            " 0 to 255?",
+            stacklevel=2,
+        )
+    return files, x
+
+
+def _checked_samples(files: list[Path], x: Tensor, real: DataSet) -> Tensor:
+    """Return ``x`` with the channels of the data, or raise ValueError with what differs from them."""
+    wanted, like = real.shape, f"as those of {real.name!r}"
+    if x.shape[2:] != wanted[1:]:
+        got, expected = (f"{width}x{height}" for height, width in (x.shape[2:], wanted[1:]))
+        raise ValueError(
+            f"samples: {files[0]} is {got}, expected images of {expected} {like}; --size brings both to one size"
+        )
+    if x.shape[1] == 1 and wanted[0] == 3:
+        raise ValueError(f"samples: {files[0]} and all others are grey, expected images in colour {like}")
+    if x.shape[1] == 3 and wanted[0] == 1:  # many programs write grey as three equal channels
+        if len(coloured := (x != x[:, :1]).flatten(1).any(1).nonzero()):
+            raise ValueError(f"samples: {files[int(coloured[0])]} is in colour, expected grey images {like}")
+        x = x[:, :1]
+    return x
 
 
 def show_data(options: argparse.Namespace) -> None:
@@ -337,13 +401,16 @@ def _parser() -> argparse.ArgumentParser:
     option("--out", type=Path, default=Path("grid.png"), metavar="FILE", help="image to write (default: grid.png)")
 
     option = add["evaluate"]
-    option("run", type=Path, metavar="DIR", help="folder of the run")
-    option("--n", type=int, default=2000, help="samples, at most as many as training images (default: 2000)")
+    option("run", type=Path, nargs="?", metavar="DIR", help="folder of the run")
+    option("--samples", type=Path, metavar="DIR", help="folder of images from any program, instead of a run")
+    option("--n", type=int, help="samples, at most as many as training images (default: 2000, or all of --samples)")
     option("--data", metavar="NAME", help="data set (default: that of the run)")
+    option("--size", type=int, help="side that --samples and data are brought to (default: that of the data)")
     option("--features", choices=EXTRACTORS, help="space to measure in (default: a judge if there is one, else pixels)")
+    option("--out", type=Path, metavar="FILE", help="JSON to write (default: metrics.json in the folder of the run)")
 
-    for name in ("sample", "evaluate"):
-        add[name]("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    for name, drawn in {"sample": "the latents", "evaluate": "the latents, or of the choice among --samples"}.items():
+        add[name]("--seed", type=int, default=0, help=f"seed of {drawn} (default: 0)")
     for name in ("train", "sample", "evaluate"):
         add[name]("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
 

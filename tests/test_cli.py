@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -556,6 +557,139 @@ def test_the_report_can_be_had_without_the_command_line(trained):
     assert run("evaluate", trained, "--n", 60) == 0
     written = json.loads((trained / "metrics.json").read_text())
     assert written == {"data": "digits", "step": 5, **found}
+
+
+def write(x: torch.Tensor, folder: Path, colour: bool = False, suffix: str = "png") -> Path:
+    """Files of uint8 (n, C, H, W), without loss as PNG; grey ones with three equal channels if ``colour``."""
+    folder.mkdir()
+    for i, image in enumerate(x.permute(0, 2, 3, 1).squeeze(-1).numpy()):
+        Image.fromarray(image).convert("RGB" if colour else None).save(folder / f"{i}.{suffix}")
+    return folder
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_files_are_measured_as_the_same_images_in_memory(colour, tmp_path, capsys):
+    train_set, test_set = (data.load("digits", split=split) for split in data.SPLITS)
+    made = train_set.x[:200].roll(1, 3)  # shifted by a pixel
+    folder = write(made, tmp_path / "made", colour)
+    command = ["evaluate", "--samples", folder, "--data", "digits", "--out", tmp_path / "deep" / "numbers.json"]
+    assert run(*command) == 0
+    printed = capsys.readouterr()
+    assert f"digits, {folder}: 200 generated and as many real training images of shape (1, 8, 8), each" in printed.out
+    found = json.loads((tmp_path / "deep" / "numbers.json").read_text())
+    asked = {name: found.pop(name) for name in ("data", "folder")}
+    assert asked == {"data": "digits", "folder": str(folder)} and not printed.err
+    x = data.DataSet(made, name="made").images()
+    assert found == metrics.evaluate_samples(x, train_set, test_set)
+    assert found["samples"] == found["reference"] == 200 and found["features"] == "judge of digits at 8x8"
+    net = metrics.judge("digits", 8)
+    by_hand = metrics.evaluate(x, test_set.draw(200), net.features, net.probabilities)
+    assert found["generated"] == pytest.approx(by_hand)
+    real = metrics.evaluate(train_set.draw(200), test_set.draw(200), net.features, net.probabilities)
+    assert found["real"] == real and found["generated"]["frechet"] > 2 * real["frechet"]
+
+    # Some of them, by the seed; in another space; and without a file.
+    assert run(*command, "--n", 50, "--seed", 4, "--features", "pixels") == 0
+    found = json.loads((tmp_path / "deep" / "numbers.json").read_text())
+    some, reference = (metrics.pixels(images) for images in (x[data.order(200, 4, 0, 50)], test_set.draw(50)))
+    assert found["generated"]["frechet"] == metrics.frechet_distance(some, reference)
+    assert "50 samples for 64 features: with so few, much of the Fréchet distance is bias" in capsys.readouterr().err
+    assert run(*command[:-2], "--n", 50) == 0 and "written to" not in capsys.readouterr().out
+
+
+def test_files_and_data_are_brought_to_one_size_by_one_function(tmp_path, capsys):
+    test = data.load("digits", split="test")
+    folder = write(test.x[:80], tmp_path / "made")
+    out = tmp_path / "numbers.json"
+    assert run("evaluate", "--samples", folder, "--data", "digits", "--size", 16, "--out", out) == 0
+    larger = data.load("digits", size=16, split="test").images(80)
+    sets = [data.load("digits", size=16, split=split) for split in data.SPLITS]
+    found = json.loads(out.read_text())
+    assert found["features"] == "judge of digits at 16x16"
+    assert found["generated"] == metrics.evaluate_samples(larger, *sets)["generated"]
+
+
+def test_more_files_than_training_images(tmp_path, capsys):
+    """Measured are as many as there are real ones to put beside them."""
+    own = tmp_path / "own"
+    own.mkdir()
+    digits = data.load("digits")
+    write(digits.x[:20], own / "train"), write(digits.x[20:40], own / "test")
+    folder = write(digits.x[40:70], tmp_path / "made")
+    assert run("evaluate", "--samples", folder, "--data", own) == 0
+    assert f"{own}, {folder}: 20 generated and as many real training images" in capsys.readouterr().out
+
+
+def test_mistakes_in_files_are_told_by_their_option(tmp_path, capsys, trained):
+    digits = data.load("digits").x
+    grey, few = write(digits[:8], tmp_path / "grey"), write(digits[:5], tmp_path / "few")
+    own = tmp_path / "own"
+    own.mkdir()
+    for split in data.SPLITS:
+        images(own / split, colour=True)
+    colour = images(tmp_path / "colour", colour=True)
+    mixed = write(digits[:8], tmp_path / "mixed")
+    square(mixed / "z.png", 90, (9, 8))
+    broken = write(digits[:8], tmp_path / "broken")
+    (broken / "3.png").write_bytes(b"no image")
+    (tmp_path / "empty").mkdir()
+    for samples, arguments, message in [
+        (tmp_path / "none", ["--data", "digits"], "--samples: {} does not exist, expected a folder of images"),
+        (tmp_path / "empty", ["--data", "digits"], "--samples: {} holds no images, expected files that end in"),
+        (few, ["--data", "digits"], "--samples must be at least 6 images, got 5"),
+        (grey, ["--data", "digits", "--n", 5], "--n must be at least 6 images, got 5"),
+        (grey, ["--data", "digits", "--n", 0], "--n must be at least 6 images, got 0"),
+        (grey, ["--data", "glyphs"], "--samples: {}/0.png is 8x8, expected images of 32x32 as those of 'glyphs'; "),
+        (grey, ["--data", own], "--samples: {}/0.png and all others are grey, expected images in colour as those of"),
+        (colour, ["--data", "digits"], "--samples: {}/0.png is in colour, expected grey images as those of 'digits'"),
+        (mixed, ["--data", "digits"], "/z.png is 9x8 but {}/0.png is 8x8; give a size to bring them to one"),
+        (broken, ["--data", "digits"], "--samples: {}/3.png cannot be read as an image"),
+        (grey, ["--data", grey], "has no subfolder test/"),
+        (grey, [], "--data must be given beside --samples"),
+        (grey, ["--data", "digitz"], "Did you mean 'digits'?"),
+        (grey, ["--data", "neon-digits"], "--data 'neon-digits' is for translators; --samples are compared with"),
+        (grey, ["--data", "digits", "--size", 0], "--size: got 0"),
+        (colour, ["--data", own, "--features", "judge"], "no judge for"),
+    ]:
+        assert message.format(samples) in errors(capsys, "evaluate", "--samples", samples, *arguments)
+    assert "evaluate needs the folder of a run, or --samples" in errors(capsys, "evaluate")
+    assert "and not both" in errors(capsys, "evaluate", trained, "--samples", grey, "--data", "digits")
+    assert "--size is for --samples" in errors(capsys, "evaluate", trained, "--size", 8)
+    dark = write(digits[:70] // 255, tmp_path / "dark")  # 0 and 1, as of values in [0, 1]
+    assert run("evaluate", "--samples", dark, "--data", "digits") == 0
+    assert f"warning: {dark}: no pixel is brighter than 1 of 255" in capsys.readouterr().err
+
+
+def test_the_numbers_of_a_run_can_go_elsewhere(trained, tmp_path):
+    assert run("evaluate", trained, "--n", 60, "--out", tmp_path / "numbers.json") == 0
+    assert json.loads((tmp_path / "numbers.json").read_text())["step"] == 5 and not (trained / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (torch.zeros(9, 1, 8, 9), r"samples must have the shape of the data 'digits', \(1, 8, 8\), got \(1, 8, 9\)"),
+        (torch.full((9, 1, 8, 8), 255.0), r"images must lie in \[-1, 1\], got values from 255 to 255"),
+        (torch.zeros(9, 1, 8, 8, dtype=torch.uint8), "images must be floating point"),
+        (torch.zeros(5, 1, 8, 8), "samples must be at least 6 images, got 5"),
+    ],
+)
+def test_samples_in_memory_are_checked(samples, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate_samples(samples, *(data.load("digits", split=split) for split in data.SPLITS))
+
+
+@pytest.mark.data("cifar10-jpeg")
+def test_files_like_those_of_cifar10(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", partial(data.load, limit=600))  # to read all takes a minute
+    test = data.load("cifar10-jpeg", split="test")
+    folder = write(test.x[:300], tmp_path / "made")
+    assert run("evaluate", "--samples", folder, "--data", "cifar10", "--out", tmp_path / "numbers.json") == 0
+    found = json.loads((tmp_path / "numbers.json").read_text())
+    assert found["data"] == "cifar10-jpeg" and found["features"] == "judge of cifar10-jpeg at 32x32"
+    net = metrics.judge("cifar10-jpeg", 32)
+    expected = metrics.frechet_distance(net.features(test.images(300)), net.features(test.draw(300)))
+    assert found["generated"]["frechet"] == pytest.approx(expected)
 
 
 def test_help_and_usage(capsys):

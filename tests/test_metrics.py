@@ -121,15 +121,6 @@ def test_frechet_agrees_with_torch_fidelity(n, m, d):
     assert metrics.frechet_distance(a, b) == pytest.approx(*theirs.values(), rel=1e-6)
 
 
-def test_frechet_agrees_with_torch_fidelity_on_digits():
-    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
-
-    net = judge("digits", 8)
-    a, b = (net.features(data.load("digits", split=split).images()).double() for split in ("train", "test"))
-    theirs = fid_statistics_to_metric(*map(fid_features_to_statistics, (a, b)), verbose=False)
-    assert metrics.frechet_distance(a, b) == pytest.approx(*theirs.values(), rel=1e-6)
-
-
 # --- kernel distance --------------------------------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ def folders(tmp_path, monkeypatch) -> Path:
     images("mixed/trainB", 2, "jpg", (100, 37))
     images("mixed/trainB/more", 1, "png", (33, 33))
     images("holidays", 5, "jpg", (30, 50))
+    images("made", 8, "png", (44, 40))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -58,9 +59,10 @@ def test_the_commands_of_the_page_run(folders, capsys):
             assert program == "gan-course" and cli.main(arguments) == 0, f"{command}: {capsys.readouterr().err}"
             done.append(arguments[0])
     out = capsys.readouterr().out
-    assert [done.count(name) for name in ("data", "train", "sample", "evaluate")] == [1, 8, 6, 3]
+    assert [done.count(name) for name in ("data", "train", "sample", "evaluate")] == [1, 8, 6, 4]
     assert "photos train: 12 images of shape (3, 40, 44)" in out and "photos test: 6 images" in out
     assert "of shape (3, 32, 32), on" in out and "classes: 0 cat, 1 dog" in out and "for real images" in out
+    assert "made: 8 generated and as many real training images of shape (3, 40, 44), each against 6 test" in out
     for name in re.findall(r"--out (\S+\.png)", PAGE.split("## A folder")[1]):
         assert Image.open(folders / name).size[0] > 32
 

@@ -28,5 +28,5 @@ from gan_course.metrics.modes import (
     summarize_stacked,
 )
 from gan_course.metrics.neighbours import density_coverage, nearest_neighbours, precision_recall
-from gan_course.metrics.report import METRICS, Metric, evaluate, evaluate_model, summarize
+from gan_course.metrics.report import METRICS, Metric, evaluate, evaluate_model, evaluate_samples, summarize
 from gan_course.metrics.two_sample import copy_test, two_sample_test

@@ -66,20 +66,23 @@ def extrapolated_frechet(samples: Tensor, reference: Tensor, parts: int = 8, see
     r"""Fréchet distance at infinitely many samples, by a straight line in 1 / n (Chong and Forsyth, 2020).
 
     The mean of the Fréchet distance of n samples is :math:`F_\infty + c / n + O(1 / n^2)`, with a c that depends on
-    what made the samples: so two generators cannot be compared fairly at any one n. A line is fitted by least squares
-    to the distances at n, n / 2, n / 3, ..., and read at 1 / n = 0; with Inception features the authors call that
-    :math:`\mathrm{FID}_\infty`. They draw one random subset at each of 15 sizes. Here the rows are shuffled once and
-    cut into k parts for each k, and the distances of the parts are averaged, so that every size has seen every row.
+    what made the samples: so the order of two generators at one n need not be that at another. A line is fitted by
+    least squares to the distances at n, n / 2, n / 3, ..., and read at 1 / n = 0; with Inception features the
+    authors call that :math:`\mathrm{FID}_\infty`. Their program draws one subset at each of 15 sizes. Here the rows
+    are shuffled once and cut into k equal parts for each k, and the distances of the parts are averaged: every size
+    sees all rows, but for a remainder of fewer than k.
 
-    Only the samples are cut; the reference is used in full at every size. Its own bias, about :math:`c' / m` for its m
-    rows, remains, and so do differences that come from which m images it has. The smaller the parts, the larger is the
-    term in :math:`1 / n^2` that a line leaves out: a few per cent of the bias remain where the smallest parts have some
-    10 d rows, more where they have fewer; with d rows or fewer a covariance is singular, and there is no line. The
+    Only the samples are cut; the reference is used in full at every size. Its own bias, about :math:`c' / m` for
+    its m rows, remains, and so do differences that come from which m images it has. The smaller the parts, the
+    larger is the term in :math:`1 / n^2` that a line leaves out. Between normal distributions of 16 and 64
+    dimensions no bias of the samples was seen to remain where the smallest parts had 10 d rows, and with 4 d rows
+    the line took off a twelfth too much. With d rows or fewer a covariance is singular, and there is no line. The
     value can be negative.
 
-    The error comes from how much the parts differ among themselves. That of the least squares would be far too small:
-    all sizes share the same rows, whose luck moves the whole line. It is about right where the distributions differ and
-    too large rather than too small where they are equal.
+    The error comes from how much the parts differ among themselves. That of the least squares is far too small, a
+    quarter to two fifths of the true one there: all sizes share the same rows, whose luck moves the whole line. The
+    error given is about right where the distributions differ, and too large rather than too small where they are
+    equal.
 
     The cost is that of ``parts (parts + 1) / 2`` Fréchet distances.
 

@@ -7,6 +7,7 @@ A feature extractor is any function of images ``(n, C, H, W)``, in [-1, 1] as it
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_course.data import DataSet, Domains, glyphs
+from gan_course.data import DataSet, Domains, glyphs, order
 from gan_course.errors import unknown
-from gan_course.metrics import inception, modes
+from gan_course.metrics import inception, inputs, modes
 from gan_course.metrics.distances import frechet_distance, kernel_distance
 from gan_course.metrics.judges import JUDGES, Judge, judge, pixels
 from gan_course.metrics.neighbours import density_coverage, precision_recall
 from gan_course.models import common
 
 Function = Callable[[Tensor], Tensor]
+Space = tuple[Function, Function | None, str]  # to features, to class probabilities if there are any, and its name
 EXTRACTORS = ("judge", "pixels", "inception")
 LEAST = 6  # images, for the metrics by neighbours
 
@@ -168,7 +170,7 @@ def evaluate_model(
         raise ValueError(f"n must be at least {LEAST}, and so must the numbers of images, {numbers}; got {n}")
     n = min(n, *(numbers if translates else numbers[:1]))
     device = common.device_of(model)
-    extractor, probabilities, called = _extractor(features, train_set.name, model.shape, device)
+    space = _extractor(features, train_set.name, model.shape, device)
     if translates:
         real, reference = train_set.b.draw(n), test_set.b.images(n)
         way = {} if direction == "ab" else {"direction": direction}  # not every family has a way back
@@ -178,24 +180,83 @@ def evaluate_model(
             extra["error_to_truth"] = (error / spread).item()
     else:
         real, reference = train_set.draw(n), test_set.draw(n)
-        told = probabilities if called.startswith("judge") and classes in (None, test_set.classes) else None
+        told = space[1] if space[2].startswith("judge") and classes in (None, test_set.classes) else None
         samples, extra = _judged_samples(model, test_set, reference, told, n, seed)
+    rows = _rows(samples, real, reference, space, train_set.name, extra)
+    return {"samples": len(samples), "reference": len(reference), "features": space[2], "seed": seed, **rows}
+
+
+def evaluate_samples(
+    samples: Tensor,
+    train_set: DataSet,
+    test_set: DataSet,
+    *,
+    n: int | None = None,
+    features: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure images that any program made, and as many real training images, each against test images.
+
+    Args:
+        samples: ``(N, C, H, W)`` in [-1, 1], of the shape of the data. They must not have seen more of a resizing or of
+            a lossy compression than the data, or the distances measure that.
+        train_set: what they imitate.
+        test_set: what nothing was trained on, of the same shape, on the same device.
+        n: how many of the samples are measured; by default all, at most as many as there are training images.
+        features: the space to measure in, one of :data:`EXTRACTORS`; by default the judge of the data, else pixels.
+        seed: of the choice of n samples.
+
+    Returns:
+        As :func:`evaluate_model`, without what only a model can be asked. A warning says so where there are no more
+        samples than features.
+
+    Raises:
+        ValueError: shapes or ranges differ, there are too few images, or there is no such judge.
+        DataError: the weights of Inception cannot be had.
+    """
+    inputs.check_images(samples)
+    for one in (train_set, test_set):
+        if one.shape != tuple(samples.shape[1:]):
+            got = tuple(samples.shape[1:])
+            raise ValueError(f"samples must have the shape of the data {one.name!r}, {one.shape}, got {got}")
+    n = len(samples) if n is None else n
+    numbers = {"samples": len(samples), "train_set": len(train_set), "test_set": len(test_set), "n": n}
+    for name, number in numbers.items():
+        if number < LEAST:
+            raise ValueError(f"{name} must be at least {LEAST} images, got {number}")
+    n = min(n, len(samples), len(train_set))
+    device = test_set.x.device
+    space = _extractor(features, train_set.name, test_set.shape, device)
+    samples, reference = samples[order(len(samples), seed, 0, n, samples.device)].to(device), test_set.draw(n)
+    if n <= (d := space[0](reference[:1]).shape[1]):
+        warnings.warn(
+            f"{n:,} samples for {d:,} features: with so few, much of the Fréchet distance is bias; read it only"
+            " beside that of as many real images",
+            stacklevel=2,
+        )
+    rows = _rows(samples, train_set.draw(n), reference, space, train_set.name, {})
+    return {"samples": n, "reference": len(reference), "features": space[2], "seed": seed, **rows}
+
+
+def _rows(
+    samples: Tensor, real: Tensor, reference: Tensor, space: Space, name: str, extra: dict[str, float]
+) -> dict[str, dict[str, float | None]]:
+    """``generated``, with what is ``extra``, and ``real`` of :func:`evaluate_model`, for the data of this name."""
+    extractor, probabilities, _ = space
     rows = {
         "generated": {**evaluate(samples, reference, extractor, probabilities), **extra},
         "real": evaluate(real, reference, extractor, probabilities),
     }
-    if train_set.name.startswith("stacked-"):
-        digits = judge(train_set.name.removeprefix("stacked-"), model.shape[-1], device)
+    if name.startswith("stacked-"):
+        digits = judge(name.removeprefix("stacked-"), samples.shape[-1], samples.device)
         rows["generated"] |= modes.summarize_stacked(samples, digits)
         rows["real"] |= modes.summarize_stacked(real, digits)
     for row in rows.values():
         row.update({name: None for name, value in row.items() if not math.isfinite(value)})
-    return {"samples": len(samples), "reference": len(reference), "features": called, "seed": seed, **rows}
+    return rows
 
 
-def _extractor(
-    wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device
-) -> tuple[Function, Function | None, str]:
+def _extractor(wanted: str | None, name: str, shape: tuple[int, ...], device: torch.device) -> Space:
     """Return functions to features and (or None) class probabilities, and what to call them."""
     *_, channels, height, width = shape
     known = JUDGES.get((name, width)) if len(shape) == 3 and height == width else None

@@ -141,5 +141,5 @@ def _settings(data_name: str, images: int, n: int) -> dict[str, Any]:
 ENTRIES = {
     "faults_digits": Entry(planted, _settings("digits", 500, 100), range(10)),
     "faults_mnist": Entry(planted, _settings("mnist", 6_000, 1_000), range(10)),
-    "faults_cifar10": Entry(planted, _settings("cifar10-jpeg", 2_500, 600), range(10)),
+    "faults_cifar10": Entry(planted, _settings("cifar10-jpeg", 2_000, 450), range(10)),
 }

@@ -248,6 +248,6 @@ ENTRIES = {
     "faults_evaluators": Entry(evaluators, {"count": 4_000, "n": 2_000}, range(10)),
     "faults_ranking_digits": Entry(ranked_digits, {"n": 250, "families": FAMILIES}, range(5)),
     "faults_ranking_cifar10": Entry(
-        ranked_cifar10, {"n": 1_500, "names": ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]}, range(5)
+        ranked_cifar10, {"n": 1_000, "names": ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]}, range(5)
     ),
 }

@@ -1,4 +1,4 @@
-"""Which score notices which fault, at which strength: planted faults on held-out real images, and all scores on them."""
+"""Which score notices which fault, at which strength: planted faults on held-out real images, and all scores."""
 
 from __future__ import annotations
 

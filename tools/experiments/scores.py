@@ -38,8 +38,8 @@ def gaussians(
     """Fréchet and kernel distance of n draws of N(0, I) from n draws of N(shift, diag), beside the true ones.
 
     The mean has the same ``shift`` in every coordinate, standard deviations go from one to the other of ``stds``.
-    ``one_sided`` are Fréchet distances of n draws to the most draws of the reference, ``extrapolated`` the ends of lines
-    through such distances (None where n is too small for two parts).
+    ``one_sided`` are Fréchet distances of n draws to the most draws of the reference, ``extrapolated`` the ends of
+    lines through such distances (None where n is too small for two parts).
     """
     generator = torch.Generator().manual_seed(seed)
     mean, std = torch.full((dim,), shift).double(), torch.linspace(*stds, dim).double()

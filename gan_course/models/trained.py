@@ -33,6 +33,7 @@ class Weights:
 TRAINED: dict[str, Weights] = {
     "captions_glyphs": Weights(887518, "2afcc52555e4e8e78553ab6d6d09b732fed1937d4fe5266ac312cb27caaa04b3"),
     "conditional_mnist": Weights(1142898, "76379f012a45c402d017985a128a833eb20b688dcd46d66681e6495d5bb3952d"),
+    "cyclegan_facades": Weights(1385964, "be2f9b797ae8ceb7f3c33425192e55e61a0bebf526896839ade712b1bab58b59"),
     "dcgan_cifar10": Weights(858782, "3b29a2d9d21d7f9aca0ef1a95613cd4e03ea9ea11636a2900e8fe7bdadc1088b"),
     "pix2pix_facades": Weights(2803170, "789b258b248e44b668cfeefc8b5d60ca5db23290584f7f028d698b545fd130f1"),
     "projection_cifar10": Weights(1925894, "4070e432ed1cd76bc6f6051af97a9e735ff8e2e8158f95f0e1fa44ea28fa2c17"),

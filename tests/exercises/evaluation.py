@@ -47,6 +47,7 @@ ANSWERS = {
         "wrong": [
             FRECHET.format(COV, OVERLAP, "(a.mean(0) - b.mean(0)).norm()"),  # not squared
             FRECHET.format("torch.atleast_2d(x.T.cov(correction=0))", OVERLAP, MEANS),
+            FRECHET.format("x.T.cov()", OVERLAP, MEANS),  # a number where d is 1
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).clamp(min=0).sum()", MEANS),  # no root
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).sqrt().sum()", MEANS),  # NaN where singular
             FRECHET.format(COV, "(A * B).clamp(min=0).sqrt().trace()", MEANS),  # entry by entry

@@ -47,6 +47,7 @@ ANSWERS = {
         "wrong": [
             FRECHET.format(COV, OVERLAP, "(a.mean(0) - b.mean(0)).norm()"),  # not squared
             FRECHET.format("torch.atleast_2d(x.T.cov(correction=0))", OVERLAP, MEANS),
+            FRECHET.format("x.T.cov()", OVERLAP, MEANS),  # a number where d is 1
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).clamp(min=0).sum()", MEANS),  # no root
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).sqrt().sum()", MEANS),  # NaN where singular
             FRECHET.format(COV, "(A * B).clamp(min=0).sqrt().trace()", MEANS),  # entry by entry
@@ -78,7 +79,7 @@ ANSWERS = {
             KID.format(DIM, 3, OWN, "k(x, y).mean()"),
             KID.format(DIM, 3, OWN, "2 * k(x, y).sum() / len(x) ** 2"),  # where sets differ in size
             KID.format("len(a)", 3, OWN, CROSS),
-            "def kid(x, y):\n    return abs(metrics.kernel_distance(x, y)[0]) + 1e-3",
+            "def kid(x, y):\n    return max(metrics.kernel_distance(x, y)[0], 0.0)",
         ],
     },
     "Exercise 5": {
@@ -94,6 +95,9 @@ ANSWERS = {
                 "features(samples[: len(reference)])", "features(reference[: len(samples)])", DISTANCE
             ),  # equal numbers, which nobody asked for
             EVALUATOR.format("features(samples)", "features(reference)", DISTANCE + "**0.5"),
+            EVALUATOR.format(
+                "features(samples)", "features(reference)", DISTANCE + " - metrics.frechet_distance(b[::2], b[1::2])"
+            ),  # the third fault is kept
             EVALUATOR.format("features(samples)", "features(samples)", DISTANCE),
             EVALUATOR.format("samples.flatten(1)", "reference.flatten(1)", DISTANCE),  # without the extractor
         ],

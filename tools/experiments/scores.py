@@ -14,7 +14,7 @@ from gan_course import data, metrics, models
 from gan_course.metrics import faults, judge, pixels
 from gan_course.models import autoregressive, gan, trained, vae, wgan
 from tools.experiments import Entry, defaults, fit
-from tools.experiments.faults import Seen, look, scores, untrained
+from tools.experiments.faults import POOLS, Seen, look, scores, untrained
 
 PARTS = 8  # of the samples, for the line of the extrapolation
 SIZES = [100, 200, 500, 1_000, 2_000, 5_000, 10_000]  # of samples
@@ -231,6 +231,33 @@ def ranked_cifar10(seed: int, device: torch.device, *, n: int, names: list[str])
     return row
 
 
+@functools.cache
+def pooled(data_name: str, split: str, device: torch.device) -> Tensor:
+    """The pixel features of all images of a split, in a fixed order."""
+    images = data.load(data_name, split=split, device=device)
+    return pixels(images.draw(len(images)), POOLS[data_name]).cpu()
+
+
+def copied(
+    seed: int, device: torch.device, *, data_name: str, n: int, sizes: list[int], names: list[str]
+) -> dict[str, Any]:
+    """The copy test by pixels where only some training images are looked at: n samples beside m of either split.
+
+    For each m of ``sizes`` the share and z of ``all copies`` (n training images, drawn from all of them without regard
+    to which m are looked at), of ``real`` (n test images that are not among the m) and of n samples of each loaded
+    generator. A seed draws all of them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    train, test = (pooled(data_name, split, device) for split in data.SPLITS)
+    train, test = (x[torch.randperm(len(x), generator=generator)] for x in (train, test))
+    sets = {"all copies": train[torch.randperm(len(train), generator=generator)[:n]], "real": test[:n]}
+    for name in names:
+        images = trained.load(name, device).sample(n, generator=torch.Generator().manual_seed(seed))
+        sets[name] = pixels(images, POOLS[data_name]).cpu()
+    outcomes = {name: [metrics.copy_test(x, train[:m], test[n : n + m]) for m in sizes] for name, x in sets.items()}
+    return {name: [{"share": one.share, "z": one.z} for one in each] for name, each in outcomes.items()}
+
+
 #: Half of the steps of the recipes, so that generators are not all good.
 FAMILIES = {
     "gan": {**defaults(gan.GAN), **gan.RECIPES["digits"], "batch": 64, "steps": 1_150},
@@ -238,6 +265,7 @@ FAMILIES = {
     "vae": {**defaults(vae.VAE), **vae.RECIPES["digits"], "batch": 64, "steps": 1_250},
     "autoregressive": {**defaults(autoregressive.Autoregressive), **autoregressive.RECIPES["digits"], "steps": 350},
 }
+PHOTOS = ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]
 UNLIKE = {"shift": 0.25, "stds": (0.6, 1.4)}
 EQUAL = {"shift": 0.0, "stds": (1.0, 1.0)}
 
@@ -249,7 +277,9 @@ ENTRIES = {
     "faults_bias_mnist": Entry(numbers, {"sizes": SIZES[:-1]}, range(10)),
     "faults_evaluators": Entry(evaluators, {"count": 4_000, "n": 2_000}, range(10)),
     "faults_ranking_digits": Entry(ranked_digits, {"n": 250, "families": FAMILIES}, range(5)),
-    "faults_ranking_cifar10": Entry(
-        ranked_cifar10, {"n": 1_000, "names": ["dcgan_cifar10", "wgan_gp_cifar10", "sngan_cifar10"]}, range(5)
+    "faults_ranking_cifar10": Entry(ranked_cifar10, {"n": 1_000, "names": PHOTOS}, range(5)),
+    "faults_copies_digits": Entry(copied, {"data_name": "digits", "n": 250, "sizes": [250], "names": []}, range(5)),
+    "faults_copies_cifar10": Entry(
+        copied, {"data_name": "cifar10-jpeg", "n": 1_000, "sizes": [1_000, 9_000], "names": PHOTOS}, range(5)
     ),
 }

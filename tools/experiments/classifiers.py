@@ -308,9 +308,9 @@ def attacks(
 ) -> dict[str, Any]:  # fmt: skip
     """Attack a classifier on test images at several bounds: random signs, FGSM, PGD, and generators trained for it.
 
-    Numbers are accuracies on ``images`` test images, drawn with the seed. The generators learn on training images. ``no_d`` is
-    the generator without a discriminator. For the bound ``transfer``, the same images are shown to another network of
-    the same kind (first weights and batches drawn anew), a perceptron and a linear classifier.
+    Numbers are accuracies on ``images`` test images, drawn with the seed. The generators learn on training images.
+    ``no_d`` is the generator without a discriminator. For the bound ``transfer``, the same images are shown to another
+    network of the same kind (first weights and batches drawn anew), a perceptron and a linear classifier.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     chosen = torch.randperm(len(test_y), generator=torch.Generator().manual_seed(seed))[:images].to(device)
@@ -396,10 +396,10 @@ def defended(
     that is trained against it, and the images made for ``plain`` (``old``), on all test images.
 
     The projection replaces an image by the nearest that a GAN without labels makes and shows it to ``plain``, on
-    ``images`` test images drawn with the seed: as they are, changed by PGD against ``plain`` (``old``), and by two attacks that know
-    the defence: ``bpda``, whose gradient passes the projection as if it changed nothing, and ``samples``, that looks
-    for misread samples nearby. ``worst`` takes for each image the attack that worked better in the attacker's own
-    trials. Each number is the mean over three new draws of the projection's starts. ``auc`` is how well the error of
+    ``images`` test images drawn with the seed: as they are, changed by PGD against ``plain`` (``old``), and by two
+    attacks that know the defence: ``bpda``, whose gradient passes the projection as if it changed nothing, and
+    ``samples``, that looks for misread samples nearby. ``worst`` takes for each image the attack that worked better in
+    the attacker's own trials. Each number is the mean over three new draws of the projection's starts. ``auc`` is how well the error of
     the projection tells PGD's images from clean ones.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)

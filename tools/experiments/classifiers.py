@@ -77,9 +77,7 @@ def learn(
     return net.eval()
 
 
-def trained(
-    x: Tensor, y: Tensor, steps: int, seed: int, kind: str = "cnn", change: Change | None = None
-) -> nn.Module:
+def trained(x: Tensor, y: Tensor, steps: int, seed: int, kind: str = "cnn", change: Change | None = None) -> nn.Module:
     """Return a new classifier that has learned from ``x`` and ``y``; ``seed`` gives its first weights and batches."""
     torch.manual_seed(seed)
     return learn(network(tuple(x.shape[1:]), kind).to(x.device), x, y, steps, seed, change=change)
@@ -399,8 +397,8 @@ def defended(
     ``images`` test images drawn with the seed: as they are, changed by PGD against ``plain`` (``old``), and by two
     attacks that know the defence: ``bpda``, whose gradient passes the projection as if it changed nothing, and
     ``samples``, that looks for misread samples nearby. ``worst`` takes for each image the attack that worked better in
-    the attacker's own trials. Each number is the mean over three new draws of the projection's starts. ``auc`` is how well the error of
-    the projection tells PGD's images from clean ones.
+    the attacker's own trials. Each number is the mean over three new draws of the projection's starts. ``auc`` is how
+    well the error of the projection tells PGD's images from clean ones.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     draw = torch.Generator().manual_seed(seed)

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, kl_div
 
 from gan_course import data
-from tools.experiments import classifiers as made
 from tools.execute import ROOT
+from tools.experiments import classifiers as made
 
 CHAPTER = ROOT / "book" / "judging" / "gans_and_classifiers.ipynb"
 

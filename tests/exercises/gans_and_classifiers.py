@@ -1,7 +1,7 @@
 """Answers to the exercises of "GANs and classifiers": right ones, and mistakes that readers make."""
 
 BALANCED = "def balanced_accuracy(said, y, classes):\n    "
-ECE = '''def ece(probabilities, y, bins=10):
+ECE = """def ece(probabilities, y, bins=10):
     confidence, said = {confidence}
     right, total = (said == y).double(), 0.0
     for b in range(bins):
@@ -10,7 +10,7 @@ ECE = '''def ece(probabilities, y, bins=10):
             gap = right[inside].mean() - confidence[inside].mean()
             total = total + {gap} * {weight}
     return total
-'''
+"""
 BOX = "def into_box(at, x, eps):\n    return "
 ATTACK = "def loss_of_attacker(generator, net, x, y):\n    "
 MARGIN = "logits.gather(1, y[:, None])[:, 0] - logits.scatter(1, y[:, None], -1e9).max(1).values"
@@ -67,7 +67,8 @@ ANSWERS = {
             + "    return (own - best).clamp(min=-1).mean()",
         ],
         "wrong": [
-            ATTACK + f"with torch.no_grad():\n        logits = net(generator(x))\n    return ({MARGIN}).clamp(min=-1).mean()",
+            ATTACK
+            + f"with torch.no_grad():\n        logits = net(generator(x))\n    return ({MARGIN}).clamp(min=-1).mean()",
             ATTACK
             + "logits = net(generator(x))\n    own = logits.gather(1, y[:, None])[:, 0]\n"
             + "    return (own - logits.max(1).values).clamp(min=-1).mean()",

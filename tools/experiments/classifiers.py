@@ -134,7 +134,7 @@ def conditional(x: Tensor, y: Tensor, seed: int, steps: int, batch: int, model: 
 
 def synthetic(
     seed: int, device: torch.device, *, data_name: str, size: int, steps: int, batch: int, learn_steps: int,
-    many: int, **model: Any,
+    many: int, kind: str, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a class-conditional GAN and classifiers on its samples; test them on the real test images.
 
@@ -155,7 +155,7 @@ def synthetic(
     }
     row: dict[str, Any] = {}
     for name, (images, labels) in sets.items():
-        net = trained(images, labels, learn_steps, seed)
+        net = trained(images, labels, learn_steps, seed, kind)
         logits = logits_of(net, test_x)
         row[name] = (logits.argmax(1) == test_y).double().mean().item()
         row[f"ece_{name}"] = calibration_error(logits, test_y)
@@ -303,19 +303,19 @@ def passed(generator: nn.Module, x: Tensor) -> Tensor:
 def attacks(
     seed: int, device: torch.device, *, data_name: str, size: int, learn_steps: int, bounds: list[float],
     transfer: float, gan_steps: int, pgd_steps: int, restarts: int, images: int, weight: float, width: int,
+    kind: str = "cnn",
 ) -> dict[str, Any]:  # fmt: skip
     """Attack a classifier on test images at several bounds: random signs, FGSM, PGD, and generators trained for it.
 
     Numbers are accuracies on ``images`` test images, drawn with the seed. The generators learn on training images.
-    ``no_d`` is the generator without a discriminator. For the bound ``transfer``, the same images are shown to another
-    network of the same kind (first weights and batches drawn anew), a perceptron and a linear classifier.
+    ``no_d`` is the generator without a discriminator. For the bound ``transfer``, the same images are shown to three
+    other classifiers with weights and batches of their own: a convolutional network, a perceptron and a linear one.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     chosen = torch.randperm(len(test_y), generator=torch.Generator().manual_seed(seed))[:images].to(device)
     test_x, test_y = test_x[chosen], test_y[chosen]
-    net = trained(x, y, learn_steps, seed)
-    others = {"cnn": trained(x, y, learn_steps, 1_000 + seed)}
-    others |= {kind: trained(x, y, learn_steps, 1_000 + seed, kind) for kind in ("mlp", "linear")}
+    net = trained(x, y, learn_steps, seed, kind)
+    others = {other: trained(x, y, learn_steps, 1_000 + seed, other) for other in ("cnn", "mlp", "linear")}
     row: dict[str, Any] = {"clean": accuracy(net, test_x, test_y)}
     row |= {f"clean_{name}": accuracy(other, test_x, test_y) for name, other in others.items()}
     for eps in bounds:
@@ -384,8 +384,8 @@ def near_samples(
 
 def defended(
     seed: int, device: torch.device, *, data_name: str, size: int, learn_steps: int, eps: float, gan_steps: int,
-    pgd_steps: int, restarts: int, inner_steps: int, weight: float, width: int, images: int, latent_starts: int,
-    latent_steps: int, bpda_steps: int, prior: dict[str, Any],
+    pgd_steps: int, restarts: int, inner_steps: int, kind: str, weight: float, width: int, images: int,
+    latent_starts: int, latent_steps: int, bpda_steps: int, prior: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Defend a classifier at one bound, by adversarial training and by projection onto a GAN, and attack each defence.
 
@@ -402,11 +402,11 @@ def defended(
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     draw = torch.Generator().manual_seed(seed)
-    plain = trained(x, y, learn_steps, seed)
-    robust = against_pgd(x, y, learn_steps, seed, eps, inner_steps)
+    plain = trained(x, y, learn_steps, seed, kind)
+    robust = against_pgd(x, y, learn_steps, seed, eps, inner_steps, kind)
     passing = advgan(plain, x, y, eps, gan_steps, seed, weight=weight, width=width)
     fooled = passed(passing, x)
-    hardened = trained(torch.cat([x, fooled]), y.repeat(2), learn_steps, seed)
+    hardened = trained(torch.cat([x, fooled]), y.repeat(2), learn_steps, seed, kind)
     row: dict[str, Any] = {}
     old = pgd(plain, test_x, test_y, eps, pgd_steps, draw, restarts)
     for name, net in {"plain": plain, "pgd_trained": robust, "gan_trained": hardened}.items():
@@ -463,10 +463,10 @@ def defended(
     return row
 
 
-def against_pgd(x: Tensor, y: Tensor, steps: int, seed: int, eps: float, inner_steps: int) -> nn.Module:
+def against_pgd(x: Tensor, y: Tensor, steps: int, seed: int, eps: float, inner_steps: int, kind: str) -> nn.Module:
     """Train a classifier on images that PGD changes in each update. Madry et al. (2018), equation 2.1."""
     torch.manual_seed(seed)
-    net = network(tuple(x.shape[1:])).to(x.device)
+    net = network(tuple(x.shape[1:]), kind).to(x.device)
     draw, adam = torch.Generator().manual_seed(seed), torch.optim.Adam(net.parameters(), 2e-3)
     for step in range(steps):
         adam.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
@@ -647,7 +647,7 @@ def semi_supervised(
     :func:`divergence` at unlabelled images. All ways make equally many updates of the classifier.
     """
     torch.manual_seed(seed)
-    net = network(tuple(x.shape[1:])).to(x.device)
+    net = network(tuple(x.shape[1:]), "mlp").to(x.device)
     generator = Sampling(tuple(x.shape[1:])).to(x.device)
     draw = torch.Generator().manual_seed(seed)
     adam = torch.optim.Adam(net.parameters(), lr, (0.5, 0.999))
@@ -744,14 +744,14 @@ ENTRIES = {
         few, {**_CGAN_DIGITS, "steps": 400, "per_class": 5, "learn_steps": 300}, range(5)
     ),
     "classifiers_synthetic_digits": Entry(
-        synthetic, {**_CGAN_DIGITS, "steps": 800, "learn_steps": 600, "many": 13_000}, range(5)
+        synthetic, {**_CGAN_DIGITS, "steps": 600, "learn_steps": 600, "many": 13_000, "kind": "mlp"}, range(5)
     ),
     "classifiers_semi": Entry(semi, {"per_class": 3, "learn_steps": 400, "radius": 1.0, "lr": 2e-3}, range(5)),
     "attacks_defended": Entry(
         defended,
         {
-            **_DIGITS, **_ATTACKS, "eps": 0.4, "inner_steps": 5, "images": 100, "latent_starts": 4, "latent_steps": 60,
-            "bpda_steps": 20, "prior": {**_GAN, "steps": 1_500},
+            **_DIGITS, **_ATTACKS, "kind": "mlp", "eps": 0.4, "inner_steps": 5, "images": 100, "latent_starts": 4,
+            "latent_steps": 60, "bpda_steps": 20, "prior": {**_GAN, "steps": 1_000},
         },
         range(5),
     ),
@@ -759,21 +759,21 @@ ENTRIES = {
         detection,
         {
             "families": {
-                "mlp": {**_GAN, "steps": 1_500},
+                "mlp": {**_GAN, "steps": 1_000},
                 "conv": _CONV,
-                "vae": defaults(VAE) | VAE_RECIPES["digits"] | {"batch": 64, "steps": 1_000},
+                "vae": defaults(VAE) | VAE_RECIPES["digits"] | {"batch": 64, "steps": 800},
             },
             "learn_steps": 600, "samples": 500,
         },
         range(5),
     ),
     "classifiers_privacy": Entry(
-        privacy, {**_GAN, "steps": 1_500, "sizes": [50, 200, 600], "others": 600, "samples": 5_000}, range(5)
+        privacy, {**_GAN, "steps": 1_000, "sizes": [50, 200, 600], "others": 600, "samples": 5_000}, range(5)
     ),
     "classifiers_features": Entry(features, {**_CONV, "per_class": [1, 3, 10], "learn_steps": 400}, range(5)),
-    "attacks_mnist": Entry(attacks, {**_MNIST, **_ATTACKS, **_FEWER, "images": 200}, range(5)),
+    "attacks_mnist": Entry(attacks, {**_MNIST, **_ATTACKS, **_FEWER, "images": 200, "kind": "mlp"}, range(5)),
     "classifiers_synthetic_mnist": Entry(
-        synthetic, {**_CGAN_MNIST, "steps": 500, "learn_steps": 500, "many": 60_000}, range(5)
+        synthetic, {**_CGAN_MNIST, "steps": 500, "learn_steps": 600, "many": 60_000, "kind": "mlp"}, range(5)
     ),
     "classifiers_few_mnist": Entry(few, {**_CGAN_MNIST, "steps": 300, "per_class": 5, "learn_steps": 300}, range(5)),
 }  # fmt: skip

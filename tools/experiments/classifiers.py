@@ -120,6 +120,12 @@ def both_splits(name: str, size: int, device: torch.device) -> tuple[Tensor, Ten
     return tuple(part for one in sets for part in (one.images(), one.labels))
 
 
+def few_labels(y: Tensor, per_class: int, seed: int) -> Tensor:
+    """Indices of ``per_class`` images of each class, drawn with the seed."""
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(y.device)
+    return torch.cat([order[y[order] == c][:per_class] for c in range(10)])
+
+
 def conditional(x: Tensor, y: Tensor, seed: int, steps: int, batch: int, model: dict[str, Any]) -> ConditionalGAN:
     """Train a class-conditional GAN on images in [-1, 1] with labels, and on nothing else."""
     images = data.DataSet(((x + 1) * 127.5).round().to(torch.uint8), y, name="part", classes=list(map(str, range(10))))
@@ -178,8 +184,7 @@ def few(
     ``shifted_mixed`` shifts both. The GAN of ``mixed_shifted_gan`` was trained on shifted copies, 20 of each image.
     """
     all_x, all_y, test_x, test_y = both_splits(data_name, size, device)
-    order = torch.randperm(len(all_y), generator=torch.Generator().manual_seed(seed)).to(device)
-    chosen = torch.cat([order[all_y[order] == c][:per_class] for c in range(10)])
+    chosen = few_labels(all_y, per_class, seed)
     x, y = all_x[chosen], all_y[chosen]
     draw = torch.Generator().manual_seed(seed)
     gan = conditional(x, y, seed, steps, batch, model)
@@ -200,6 +205,16 @@ def few(
     return {
         name: accuracy(trained(images, wanted, learn_steps, seed, change=change), test_x, test_y)
         for name, (images, wanted, change) in sets.items()
+    }
+
+
+def few_longer(seed: int, device: torch.device, *, per_class: int, learn_steps: int) -> dict[str, Any]:
+    """Learn from the few digits of :func:`few` once more, as they are and shifted, with more updates."""
+    x, y, test_x, test_y = both_splits("digits", 8, device)
+    i = few_labels(y, per_class, seed)
+    return {
+        name: accuracy(trained(x[i], y[i], learn_steps, seed, change=change), test_x, test_y)
+        for name, change in {"real": None, "shifted": shifted}.items()
     }
 
 
@@ -557,12 +572,6 @@ _FAMILIES = {"mlp": GAN, "conv": one_class_gan, "vae": VAE}
 # --- 5: features, and few labels ------------------------------------------------------------------
 
 
-def few_labels(y: Tensor, per_class: int, seed: int) -> Tensor:
-    """Indices of ``per_class`` images of each class, drawn with the seed."""
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(y.device)
-    return torch.cat([order[y[order] == c][:per_class] for c in range(10)])
-
-
 def probe(features: Tensor, y: Tensor, test_features: Tensor, test_y: Tensor) -> float:
     """The accuracy of a logistic regression on standardised features, with scikit-learn's penalty C = 1."""
     mean, deviation = features.mean(0), features.std(0) + 1e-6
@@ -743,6 +752,7 @@ ENTRIES = {
     "classifiers_few_digits": Entry(
         few, {**_CGAN_DIGITS, "steps": 400, "per_class": 5, "learn_steps": 300}, range(5)
     ),
+    "classifiers_few_digits_long": Entry(few_longer, {"per_class": 5, "learn_steps": 1_500}, range(5)),
     "classifiers_synthetic_digits": Entry(
         synthetic, {**_CGAN_DIGITS, "steps": 600, "learn_steps": 600, "many": 13_000, "kind": "mlp"}, range(5)
     ),

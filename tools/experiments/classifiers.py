@@ -8,12 +8,10 @@ what it would be as a share of the range from 0 to 1.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, one_hot, pad, softplus
@@ -23,8 +21,6 @@ from gan_course.models import common
 from gan_course.models.conditional import RECIPES, ConditionalGAN
 from gan_course.models.gan import GAN
 from gan_course.models.gan import RECIPES as GAN_RECIPES
-from gan_course.models.vae import RECIPES as VAE_RECIPES
-from gan_course.models.vae import VAE
 from tools.experiments import Entry, defaults, fit
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
@@ -460,7 +456,7 @@ def defended(
         bpda = torch.minimum(torch.maximum(bpda, test_x - eps), test_x + eps).clamp(-1, 1)
         if step >= bpda_steps - 3:
             seen.append(bpda)
-    trials = {f"bpda {i}": at for i, at in enumerate(seen)}
+    trials = {"old": old} | {f"bpda {i}": at for i, at in enumerate(seen)}
     starts = torch.randn(latent_starts, len(test_x), gan.latent_dim, generator=draw).to(test_x)
     trials["samples"] = near_samples(decode, plain, test_x, test_y, eps, starts, 2 * latent_steps)
     own = {name: right(at) for name, at in trials.items()}  # the attacker's own trials
@@ -507,7 +503,7 @@ def detection(
     Numbers are the area under the ROC curve by which held-out real images are told from fakes: 0.5 is chance, below
     it the fakes look more real. Readers: the discriminators of the perceptron GAN ``mlp`` and of the convolutional
     ``conv``, and classifiers that were trained to tell training images from samples of ``mlp`` or of ``conv``. Fakes:
-    of each reader's own generator, of a perceptron GAN with another seed, of the other family and of a VAE. Classifiers
+    of each reader's own generator, of a perceptron GAN with another seed and of the other family. Classifiers
     never saw the samples that they are tested on. All samples are rounded to the 17 grey levels of the real digits,
     which would otherwise tell them apart at once.
     """
@@ -517,7 +513,6 @@ def detection(
     readers: dict[str, Callable[[Tensor], Tensor]] = {}
     for name, (kind, shift) in {
         "mlp": ("mlp", 0), "mlp_again": ("mlp", 1_000), "conv": ("conv", 0),
-        "vae": ("vae", 0),
     }.items():  # fmt: skip
         settings = dict(families[kind])
         steps, batch = settings.pop("steps"), settings.pop("batch")
@@ -531,7 +526,7 @@ def detection(
             readers[name] = discriminating(model, kind)
     for name in ("mlp", "conv"):  # trained to tell real from fake, on samples that are not tested on
         torch.manual_seed(seed)
-        net = network(train_set.shape)
+        net = network(train_set.shape, "mlp")
         labels = torch.cat([torch.ones(len(x)), torch.zeros(len(x))]).long().to(device)
         net = learn(net.to(device), torch.cat([x, made[name][samples:]]), labels, learn_steps, seed)
         readers[f"classifier_{name}"] = lambda at, net=net: (lambda out: out[:, 1] - out[:, 0])(logits_of(net, at))
@@ -566,51 +561,10 @@ def one_class_gan(shape: tuple[int, ...], **settings: Any) -> ConditionalGAN:
     return ConditionalGAN(shape, 1, **settings)
 
 
-_FAMILIES = {"mlp": GAN, "conv": one_class_gan, "vae": VAE}
+_FAMILIES = {"mlp": GAN, "conv": one_class_gan}
 
 
-# --- 5: features, and few labels ------------------------------------------------------------------
-
-
-def probe(features: Tensor, y: Tensor, test_features: Tensor, test_y: Tensor) -> float:
-    """The accuracy of a logistic regression on standardised features, with scikit-learn's penalty C = 1."""
-    mean, deviation = features.mean(0), features.std(0) + 1e-6
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it stopped after 500 rounds is no fault
-        model = LogisticRegression(max_iter=500).fit(((features - mean) / deviation).cpu().numpy(), y.cpu().numpy())
-    return float(model.score(((test_features - mean) / deviation).cpu().numpy(), test_y.cpu().numpy()))
-
-
-def features(
-    seed: int, device: torch.device, *, steps: int, batch: int, per_class: list[int], learn_steps: int, **model: Any
-) -> dict[str, Any]:
-    """Train a GAN on digits without labels; read classes off its discriminator with a linear probe.
-
-    Beside it stand probes of the same discriminator before training and of the pixels, and a classifier of the same
-    convolutions that learns from the labelled images alone; all for several numbers of labelled images per class.
-    """
-    x, y, test_x, test_y = both_splits("digits", 8, device)
-    torch.manual_seed(seed)
-    gan = one_class_gan(tuple(x.shape[1:]), **model).to(device)
-    train_set = data.load("digits", device=device)
-    zeros = torch.zeros_like(train_set.labels)
-
-    def deep(at: Tensor) -> Tensor:
-        with torch.no_grad():
-            planes = torch.ones(len(at), 1, *at.shape[2:], device=device)  # the plane of the only class
-            return gan.discriminator.trunk(torch.cat([at, planes], 1)).flatten(1)
-
-    found = {"untrained": (deep(x), deep(test_x)), "pixels": (x.flatten(1), test_x.flatten(1))}
-    one_class = data.DataSet(train_set.x, zeros, name="digits", classes=["digit"])
-    fit(gan, one_class, steps, batch=batch, seed=seed, progress=False)
-    found["trained"] = deep(x), deep(test_x)
-    row = {}
-    for count in per_class:
-        i = few_labels(y, count, seed)
-        for name, (at, at_test) in found.items():
-            row[f"{name}_{count}"] = probe(at[i], y[i], at_test, test_y)
-        row[f"supervised_{count}"] = accuracy(trained(x[i], y[i], learn_steps, seed), test_x, test_y)
-    return row
+# --- 5: few labels ------------------------------------------------------------------
 
 
 def divergence(net: nn.Module, x: Tensor, radius: float, power: float = 0.1) -> Tensor:
@@ -735,17 +689,14 @@ def privacy(
 
 
 _DIGITS = {"data_name": "digits", "size": 8}
-_MNIST = {"data_name": "mnist", "size": 16}
 _CGAN = defaults(ConditionalGAN, "num_classes")
 _CGAN_DIGITS = _CGAN | RECIPES["digits"] | _DIGITS
-_CGAN_MNIST = _CGAN | RECIPES["mnist"] | _MNIST
 _CONV = _CGAN | RECIPES["digits"] | {"steps": 400}
 _GAN = defaults(GAN) | GAN_RECIPES["digits"] | {"batch": 64}
 _ATTACKS = {
     "learn_steps": 600, "gan_steps": 300, "pgd_steps": 20, "restarts": 3, "weight": 0.1, "width": 256,
 }  # fmt: skip
 _BOUNDS = {"bounds": [0.1, 0.2, 0.4], "transfer": 0.4}
-_FEWER = {"bounds": [0.2, 0.4], "transfer": 0.4}
 
 ENTRIES = {
     "attacks_digits": Entry(attacks, {**_DIGITS, **_ATTACKS, **_BOUNDS, "images": 500}, range(5)),
@@ -754,36 +705,26 @@ ENTRIES = {
     ),
     "classifiers_few_digits_long": Entry(few_longer, {"per_class": 5, "learn_steps": 1_500}, range(5)),
     "classifiers_synthetic_digits": Entry(
-        synthetic, {**_CGAN_DIGITS, "steps": 600, "learn_steps": 600, "many": 13_000, "kind": "mlp"}, range(5)
+        synthetic, {**_CGAN_DIGITS, "steps": 500, "learn_steps": 600, "many": 13_000, "kind": "mlp"}, range(5)
     ),
     "classifiers_semi": Entry(semi, {"per_class": 3, "learn_steps": 400, "radius": 1.0, "lr": 2e-3}, range(5)),
     "attacks_defended": Entry(
         defended,
         {
-            **_DIGITS, **_ATTACKS, "kind": "mlp", "eps": 0.4, "inner_steps": 5, "images": 100, "latent_starts": 4,
-            "latent_steps": 60, "bpda_steps": 20, "prior": {**_GAN, "steps": 1_000},
+            **_DIGITS, **_ATTACKS, "kind": "mlp", "learn_steps": 400, "gan_steps": 200, "eps": 0.4, "inner_steps": 5,
+            "images": 100, "latent_starts": 4, "latent_steps": 60, "bpda_steps": 20,
+            "prior": {**_GAN, "steps": 1_000, "latent_dim": 8},
         },
         range(5),
     ),
     "attacks_detection": Entry(
         detection,
         {
-            "families": {
-                "mlp": {**_GAN, "steps": 1_000},
-                "conv": _CONV,
-                "vae": defaults(VAE) | VAE_RECIPES["digits"] | {"batch": 64, "steps": 800},
-            },
-            "learn_steps": 600, "samples": 500,
+            "families": {"mlp": {**_GAN, "steps": 1_000}, "conv": _CONV}, "learn_steps": 400, "samples": 500,
         },
         range(5),
     ),
     "classifiers_privacy": Entry(
-        privacy, {**_GAN, "steps": 1_000, "sizes": [50, 200, 600], "others": 600, "samples": 5_000}, range(5)
+        privacy, {**_GAN, "steps": 1_000, "sizes": [50, 600], "others": 600, "samples": 5_000}, range(5)
     ),
-    "classifiers_features": Entry(features, {**_CONV, "per_class": [1, 3, 10], "learn_steps": 400}, range(5)),
-    "attacks_mnist": Entry(attacks, {**_MNIST, **_ATTACKS, **_FEWER, "images": 200, "kind": "mlp"}, range(5)),
-    "classifiers_synthetic_mnist": Entry(
-        synthetic, {**_CGAN_MNIST, "steps": 500, "learn_steps": 600, "many": 60_000, "kind": "mlp"}, range(5)
-    ),
-    "classifiers_few_mnist": Entry(few, {**_CGAN_MNIST, "steps": 300, "per_class": 5, "learn_steps": 300}, range(5)),
 }  # fmt: skip

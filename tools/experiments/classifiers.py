@@ -689,6 +689,7 @@ def privacy(
 
 
 _DIGITS = {"data_name": "digits", "size": 8}
+_MNIST = {"data_name": "mnist", "size": 16, "kind": "mlp", "images": 200}
 _CGAN = defaults(ConditionalGAN, "num_classes")
 _CGAN_DIGITS = _CGAN | RECIPES["digits"] | _DIGITS
 _CONV = _CGAN | RECIPES["digits"] | {"steps": 400}
@@ -700,6 +701,7 @@ _BOUNDS = {"bounds": [0.1, 0.2, 0.4], "transfer": 0.4}
 
 ENTRIES = {
     "attacks_digits": Entry(attacks, {**_DIGITS, **_ATTACKS, **_BOUNDS, "images": 500}, range(5)),
+    "attacks_mnist": Entry(attacks, {**_MNIST, **_ATTACKS, "bounds": [0.2, 0.4], "transfer": 0.4}, range(5)),
     "classifiers_few_digits": Entry(
         few, {**_CGAN_DIGITS, "steps": 400, "per_class": 5, "learn_steps": 300}, range(5)
     ),

@@ -11,10 +11,23 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax, one_hot, pad, softplus
+from torch.nn.functional import (
+    affine_grid,
+    cross_entropy,
+    grid_sample,
+    kl_div,
+    log_softmax,
+    one_hot,
+    pad,
+    softplus,
+)
 
 from gan_course import data, metrics
 from gan_course.models import common
@@ -99,6 +112,17 @@ def calibration_error(logits: Tensor, y: Tensor, bins: int = 10) -> float:
     return (sum(gaps) / len(y)).item()
 
 
+def calibration_floor(logits: Tensor, draws: int = 200) -> tuple[float, float]:
+    """The calibration error that a perfectly calibrated reader with these logits gets: its median and its 95 % quantile.
+
+    Labels are drawn as the logits say, ``draws`` times. A mean of absolute values is above 0 even so.
+    """
+    g = torch.Generator().manual_seed(0)
+    p = logits.double().softmax(1).cpu()
+    found = sorted(calibration_error(p.log(), torch.multinomial(p, 1, generator=g)[:, 0]) for _ in range(draws))
+    return found[draws // 2], found[int(0.95 * draws)]
+
+
 def shifted(x: Tensor, draw: torch.Generator) -> Tensor:
     """Move each image by -1, 0 or 1 pixels along each axis; black (-1) comes in from outside."""
     moves = torch.randint(3, (2, len(x)), generator=draw).to(x.device)
@@ -108,6 +132,18 @@ def shifted(x: Tensor, draw: torch.Generator) -> Tensor:
     channels = torch.arange(x.shape[1], device=x.device)[None, :, None, None]
     each = torch.arange(len(x), device=x.device)[:, None, None, None]
     return pad(x, (1, 1, 1, 1), value=-1.0)[each, channels, rows, columns]
+
+
+def turned(x: Tensor, draw: torch.Generator) -> Tensor:
+    """Turn each image by up to 10 degrees and move it by up to half a pixel along each axis, bilinearly.
+
+    Black (-1) comes in from outside.
+    """
+    u = (2 * torch.rand(3, len(x), generator=draw) - 1).to(x)
+    angle, across, down = math.pi / 18 * u[0], u[1] / x.shape[3], u[2] / x.shape[2]  # the side has length 2
+    rows = [torch.stack([angle.cos(), -angle.sin(), across], 1), torch.stack([angle.sin(), angle.cos(), down], 1)]
+    grid = affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+    return grid_sample(x + 1, grid, align_corners=False) - 1  # zeros come in from outside
 
 
 def both_splits(name: str, size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -143,7 +179,10 @@ def synthetic(
     All classifiers begin with the same weights and make the same number of updates. ``fake`` learns from as many
     samples as there are real images, with their labels, ``fake_many`` from ``many`` samples, ``both`` from all real
     images and as many samples. ``real_on_fake`` is the accuracy of ``real`` on samples; ``ece`` is the expected
-    calibration error on the test images; ``recalls`` are the accuracies by class of ``fake``.
+    calibration error on the test images, ``floor`` what a calibrated reader with the same logits gets in 19 of 20
+    draws; ``recalls`` are the accuracies by class. ``ahead`` and ``behind`` count the test images that only this
+    classifier, or only ``real``, reads correctly. ``frechet`` is the distance of as many samples as there are test
+    images, ``frechet_real`` that of as many training images, which the judge has seen.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     gan = conditional(x, y, seed, steps, batch, model)
@@ -156,16 +195,24 @@ def synthetic(
         "both": (torch.cat([x, fake]), y.repeat(2)),
     }
     row: dict[str, Any] = {}
+    of_real = torch.zeros(0)
     for name, (images, labels) in sets.items():
         net = trained(images, labels, learn_steps, seed, kind)
         logits = logits_of(net, test_x)
-        row[name] = (logits.argmax(1) == test_y).double().mean().item()
+        right = logits.argmax(1) == test_y
+        row[name] = right.double().mean().item()
         row[f"ece_{name}"] = calibration_error(logits, test_y)
+        row[f"floor_{name}"] = calibration_floor(logits)[1]
+        row[f"recalls_{name}"] = [round(right[test_y == c].double().mean().item(), 4) for c in range(10)]
         if name == "real":
             row["real_on_fake"] = accuracy(net, fake, y)
-        if name == "fake":
-            right = (logits.argmax(1) == test_y).double()
-            row["recalls"] = [round(right[test_y == c].mean().item(), 4) for c in range(10)]
+            of_real = right
+        else:
+            row |= {f"ahead_{name}": int((right & ~of_real).sum()), f"behind_{name}": int((of_real & ~right).sum())}
+    critic, n = metrics.judge(data_name, size, device), len(test_x)
+    pick = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n].to(device)
+    for name, images in {"frechet": fake[pick], "frechet_real": x[pick]}.items():
+        row[name] = metrics.summarize(images, test_x, critic)["frechet"]
     return row
 
 
@@ -204,13 +251,13 @@ def few(
     }
 
 
-def few_longer(seed: int, device: torch.device, *, per_class: int, learn_steps: int) -> dict[str, Any]:
-    """Learn from the few digits of :func:`few` once more, as they are and shifted, with more updates."""
+def few_simple(seed: int, device: torch.device, *, per_class: int, learn_steps: int) -> dict[str, Any]:
+    """Learn from the few digits of :func:`few`, without a GAN: as they are, shifted, and turned a little."""
     x, y, test_x, test_y = both_splits("digits", 8, device)
     i = few_labels(y, per_class, seed)
     return {
         name: accuracy(trained(x[i], y[i], learn_steps, seed, change=change), test_x, test_y)
-        for name, change in {"real": None, "shifted": shifted}.items()
+        for name, change in {"real": None, "shifted": shifted, "turned": turned}.items()
     }
 
 
@@ -223,30 +270,35 @@ def random_signs(x: Tensor, eps: float, draw: torch.Generator) -> Tensor:
     return (x + eps * signs).clamp(-1, 1)
 
 
-def slope(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The cross-entropy of each image, ``(n,)``, and its gradient with respect to the pixels."""
+def slope(net: nn.Module, x: Tensor, y: Tensor, by: str = "cross-entropy") -> tuple[Tensor, Tensor]:
+    """The loss of each image, ``(n,)``, and its gradient with respect to the pixels.
+
+    ``by`` is "cross-entropy" or "margin", the margin with a minus sign.
+    """
     x = x.detach().requires_grad_()
-    losses = cross_entropy(net(x), y, reduction="none")
+    losses = -margin(net(x), y) if by == "margin" else cross_entropy(net(x), y, reduction="none")
     return losses.detach(), torch.autograd.grad(losses.sum(), x)[0]
 
 
-def fgsm(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+def fgsm(net: nn.Module, x: Tensor, y: Tensor, eps: float, by: str = "cross-entropy") -> Tensor:
     """The fast gradient sign method, Goodfellow et al. (2015), section 4."""
-    return (x + eps * slope(net, x, y)[1].sign()).clamp(-1, 1)
+    return (x + eps * slope(net, x, y, by)[1].sign()).clamp(-1, 1)
 
 
 def pgd(
-    net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, draw: torch.Generator, restarts: int = 1
-) -> Tensor:
+    net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, draw: torch.Generator, restarts: int = 1,
+    by: str = "cross-entropy",
+) -> Tensor:  # fmt: skip
     """Projected gradient descent in the box of half width ``eps``, Madry et al. (2018); of each image that one of all
-    visited points whose loss was highest."""
+    visited points whose loss was highest. With the margin as the loss, a misread point always counts as worse than one
+    that is read correctly; with the cross-entropy of ten classes it need not."""
     best, highest = x.clone(), torch.full((len(x),), -math.inf, device=x.device)
     low, high = (x - eps).clamp(min=-1), (x + eps).clamp(max=1)
     for _ in range(restarts):
         at = x + eps * (2 * torch.rand(x.shape, generator=draw).to(x) - 1)
         at = at.clamp(-1, 1)
         for step in range(steps + 1):
-            losses, uphill = slope(net, at, y)
+            losses, uphill = slope(net, at, y, by)
             better = losses > highest
             best[better], highest[better] = at[better], losses[better]
             if step < steps:
@@ -387,7 +439,7 @@ def near_samples(
     with torch.no_grad():
         made = decode(z)
         beyond = ((made - wanted).abs() - eps).clamp(min=0).square().flatten(1).sum(1)
-        beyond = beyond + 1e3 * (margin(net(made), labels) > 0)
+        beyond = beyond + 1e3 * (margin(net(made), labels) > 0)  # far above any distance: misread ones come first
         which = beyond.view(restarts, n).argmin(0)
         made = made.view(restarts, n, *x.shape[1:])[which, torch.arange(n, device=x.device)]
     return (x + (made - x).clamp(-eps, eps)).clamp(-1, 1)
@@ -396,20 +448,27 @@ def near_samples(
 def defended(
     seed: int, device: torch.device, *, data_name: str, size: int, learn_steps: int, eps: float, gan_steps: int,
     pgd_steps: int, restarts: int, inner_steps: int, kind: str, weight: float, width: int, images: int,
-    latent_starts: int, latent_steps: int, bpda_steps: int, prior: dict[str, Any],
+    latent_starts: int, latent_steps: int, bpda_steps: int, bpda_draws: int, margin_steps: int, wide: float,
+    prior: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Defend a classifier at one bound, by adversarial training and by projection onto a GAN, and attack each defence.
 
     Classifiers: ``plain``; ``pgd_trained`` on images that PGD changes anew in each update; ``gan_trained``, half of
-    whose images pass through an AdvGAN that was trained against ``plain``. Each is attacked by FGSM, PGD, a new AdvGAN
-    that is trained against it, and the images made for ``plain`` (``old``), on all test images.
+    whose images pass through an AdvGAN that was trained against ``plain``. Each is attacked on all test images by FGSM
+    and PGD, by the cross-entropy and (``margin``; PGD with ``margin_steps``) by the margin, by a new AdvGAN that is
+    trained against it, and by the images made for ``plain`` (``old``). ``worst`` counts an image only if it is read
+    correctly under every one of these and as it is. ``wide`` is PGD at a bound at which any picture can be made: if it
+    left much, the gradient would be masked.
 
     The projection replaces an image by the nearest that a GAN without labels makes and shows it to ``plain``, on
-    ``images`` test images drawn with the seed: as they are, changed by PGD against ``plain`` (``old``), and by two
-    attacks that know the defence: ``bpda``, whose gradient passes the projection as if it changed nothing, and
-    ``samples``, that looks for misread samples nearby. ``worst`` takes for each image the attack that worked better in
-    the attacker's own trials. Each number is the mean over three new draws of the projection's starts. ``auc`` is how
-    well the error of the projection tells PGD's images from clean ones.
+    ``images`` test images drawn with the seed: as they are, with random signs, changed by PGD against ``plain``
+    (``old``), and by two attacks that know the defence: ``bpda``, whose gradient passes the projection as if it
+    changed nothing and is a mean over ``bpda_draws`` draws of the projection's starts (of all visited points that
+    counts which these draws read correctly least often), and ``samples``, that looks for misread samples nearby.
+    ``worst`` takes for each image that one of the last three which worked best in the attacker's own trials. Each
+    number is the mean over three new draws of the projection's starts; ``bare`` are the same images without the
+    projection. ``auc`` is how well the error of the projection tells PGD's images from clean ones, ``auc_worst`` the
+    same for the images of ``worst``.
     """
     x, y, test_x, test_y = both_splits(data_name, size, device)
     draw = torch.Generator().manual_seed(seed)
@@ -422,14 +481,20 @@ def defended(
     old = pgd(plain, test_x, test_y, eps, pgd_steps, draw, restarts)
     for name, net in {"plain": plain, "pgd_trained": robust, "gan_trained": hardened}.items():
         new = advgan(net, x, y, eps, gan_steps, 1_000 + seed, weight=weight, width=width)
-        row |= {
-            f"{name}_clean": accuracy(net, test_x, test_y),
-            f"{name}_fgsm": accuracy(net, fgsm(net, test_x, test_y, eps), test_y),
-            f"{name}_pgd": accuracy(net, pgd(net, test_x, test_y, eps, pgd_steps, draw, restarts), test_y),
-            f"{name}_advgan": accuracy(net, passed(new, test_x), test_y),
-            f"{name}_old_advgan": accuracy(net, passed(passing, test_x), test_y),
-            f"{name}_old_pgd": accuracy(net, old, test_y),
+        shown = {
+            "clean": test_x,
+            "fgsm": fgsm(net, test_x, test_y, eps),
+            "pgd": pgd(net, test_x, test_y, eps, pgd_steps, draw, restarts),
+            "fgsm_margin": fgsm(net, test_x, test_y, eps, "margin"),
+            "pgd_margin": pgd(net, test_x, test_y, eps, margin_steps, draw, restarts, "margin"),
+            "advgan": passed(new, test_x),
+            "old_advgan": passed(passing, test_x),
+            "old_pgd": old,
         }
+        right = {attack: logits_of(net, images_made).argmax(1) == test_y for attack, images_made in shown.items()}
+        row |= {f"{name}_{attack}": found.double().mean().item() for attack, found in right.items()}
+        row[f"{name}_worst"] = torch.stack(list(right.values())).all(0).double().mean().item()
+        row[f"{name}_wide"] = accuracy(net, pgd(net, test_x, test_y, wide, pgd_steps, draw, 1, "margin"), test_y)
 
     torch.manual_seed(seed)
     prior = dict(prior)
@@ -444,33 +509,35 @@ def defended(
         starts = torch.randn(latent_starts, len(at), gan.latent_dim, generator=draw).to(at)
         return projected(decode, at, starts, latent_steps)
 
-    def right(at: Tensor, trials: int = 3) -> Tensor:
+    def through_right(at: Tensor, trials: int = 3) -> Tensor:
         """The share of trials in which each image is read correctly through the defence."""
         return sum((logits_of(plain, through(at)[0]).argmax(1) == test_y).double() for _ in range(trials)) / trials
 
-    bpda = test_x + eps * (2 * torch.rand(test_x.shape, generator=draw).to(test_x) - 1)
-    bpda, seen = bpda.clamp(-1, 1), []
-    for step in range(bpda_steps):
-        _, uphill = slope(plain, through(bpda)[0], test_y)  # backwards, the projection counts as the identity
-        bpda = bpda + 4 * eps / bpda_steps * uphill.sign()
-        bpda = torch.minimum(torch.maximum(bpda, test_x - eps), test_x + eps).clamp(-1, 1)
-        if step >= bpda_steps - 3:
-            seen.append(bpda)
-    trials = {"old": old} | {f"bpda {i}": at for i, at in enumerate(seen)}
+    low, high = (test_x - eps).clamp(min=-1), (test_x + eps).clamp(max=1)
+    at = torch.clamp(test_x + eps * (2 * torch.rand(test_x.shape, generator=draw).to(test_x) - 1), low, high)
+    bpda, least = at.clone(), torch.full((len(at),), math.inf, device=device)
+    for step in range(bpda_steps + 1):
+        found = [slope(plain, through(at)[0], test_y, "margin") for _ in range(bpda_draws)]
+        margins = -torch.stack([losses for losses, _ in found])
+        # The share of draws that read it correctly; the margin, squashed, decides between equal shares only.
+        score = (margins > 0).double().mean(0) + 0.01 * margins.mean(0).sigmoid().double() / bpda_draws
+        better = score < least
+        bpda[better], least[better] = at[better], score[better].to(least)
+        if step < bpda_steps:  # backwards, the projection counts as the identity
+            uphill = torch.stack([way for _, way in found]).mean(0)
+            at = torch.clamp(at + 4 * eps / bpda_steps * uphill.sign(), low, high)
+    trials = {"old_pgd": old, "bpda": bpda}
     starts = torch.randn(latent_starts, len(test_x), gan.latent_dim, generator=draw).to(test_x)
     trials["samples"] = near_samples(decode, plain, test_x, test_y, eps, starts, 2 * latent_steps)
-    own = {name: right(at) for name, at in trials.items()}  # the attacker's own trials
-    least = torch.stack(list(own.values())).argmin(0)
-    worst = torch.stack(list(trials.values()))[least, torch.arange(len(test_x), device=device)]
-    errors = [through(at)[1] for at in (test_x, old)]
-    row |= {
-        "projection_clean": right(test_x).mean().item(),
-        "projection_old_pgd": right(old).mean().item(),
-        "projection_bpda": right(seen[-1]).mean().item(),
-        "projection_samples": right(trials["samples"]).mean().item(),
-        "projection_worst": right(worst).mean().item(),
-        "projection_auc": auc(errors[1], errors[0]),
-    }
+    own = [through_right(at, 6) for at in trials.values()]  # the attacker's own trials
+    worst = torch.stack(list(trials.values()))[torch.stack(own).argmin(0), torch.arange(len(test_x), device=device)]
+    shown = {"clean": test_x, "random": random_signs(test_x, eps, draw)} | trials | {"worst": worst}
+    for attack, images_made in shown.items():
+        row[f"projection_{attack}"] = through_right(images_made).mean().item()
+        row[f"bare_{attack}"] = accuracy(plain, images_made, test_y)
+    errors = {name: through(at)[1] for name, at in {"clean": test_x, "old": old, "worst": worst}.items()}
+    row["projection_auc"] = auc(errors["old"], errors["clean"])
+    row["projection_auc_worst"] = auc(errors["worst"], errors["clean"])
     return row
 
 
@@ -506,10 +573,17 @@ def detection(
     of each reader's own generator, of a perceptron GAN with another seed and of the other family. Classifiers
     never saw the samples that they are tested on. All samples are rounded to the 17 grey levels of the real digits,
     which would otherwise tell them apart at once.
+
+    Samples come from the averaged generator. What a discriminator played against differs in three ways, undone one at
+    a time with its own generator: ``own_raw`` takes the last weights in place of the average, ``own_unrounded`` does
+    not round, ``own_train`` has training images in place of held-out ones; ``own_all`` undoes the three at once.
+    ``levels`` are readers that see of an image only how often each grey level occurs: a logistic regression, trained
+    as the classifiers are. ``frechet_real`` is the Fréchet distance of training images, which the judge has seen.
     """
     train_set, test_set = data.load("digits", device=device), data.load("digits", split="test", device=device)
     x, real = train_set.images(), test_set.images()
     made: dict[str, Tensor] = {}
+    row: dict[str, Any] = {}
     readers: dict[str, Callable[[Tensor], Tensor]] = {}
     for name, (kind, shift) in {
         "mlp": ("mlp", 0), "mlp_again": ("mlp", 1_000), "conv": ("conv", 0),
@@ -521,23 +595,51 @@ def detection(
         one_class = data.DataSet(train_set.x, torch.zeros_like(train_set.labels), name="digits", classes=["digit"])
         fit(model, one_class if kind == "conv" else train_set, steps, batch=batch, seed=seed + shift, progress=False)
         draw = torch.Generator().manual_seed(seed)
-        made[name] = on_levels(model.sample(samples + len(x), generator=draw))
+        unrounded = model.sample(samples + len(x), generator=draw)
+        made[name] = on_levels(unrounded)
         if name in ("mlp", "conv"):
-            readers[name] = discriminating(model, kind)
+            score = readers[name] = discriminating(model, kind)
+            last = last_samples(model, kind, samples, torch.Generator().manual_seed(seed), device)
+            on_real, on_train = score(real), score(x)
+            row |= {
+                f"{name}_own_raw": auc(on_real, score(on_levels(last))),
+                f"{name}_own_unrounded": auc(on_real, score(unrounded[:samples])),
+                f"{name}_own_train": auc(on_train, score(made[name][:samples])),
+                f"{name}_own_all": auc(on_train, score(last)),
+            }
     for name in ("mlp", "conv"):  # trained to tell real from fake, on samples that are not tested on
         torch.manual_seed(seed)
         net = network(train_set.shape, "mlp")
         labels = torch.cat([torch.ones(len(x)), torch.zeros(len(x))]).long().to(device)
         net = learn(net.to(device), torch.cat([x, made[name][samples:]]), labels, learn_steps, seed)
         readers[f"classifier_{name}"] = lambda at, net=net: (lambda out: out[:, 1] - out[:, 0])(logits_of(net, at))
-    row = {}
+        counter = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+        counter.fit(level_shares(torch.cat([x, made[name][samples:]])), labels.tolist())
+        readers[f"levels_{name}"] = lambda at, counter=counter: torch.from_numpy(
+            counter.decision_function(level_shares(at))
+        )
     for reader, score in readers.items():
         on_real = score(real)
         for name, images in made.items():
             row[f"{reader}_on_{name}"] = auc(on_real, score(images[:samples]))
     critic = metrics.judge("digits", 8, device)
     row |= {f"frechet_{name}": metrics.summarize(at[:samples], real, critic)["frechet"] for name, at in made.items()}
+    row["frechet_real"] = metrics.summarize(x[:samples], real, critic)["frechet"]
     return row
+
+
+@torch.no_grad()
+def last_samples(model: GAN | ConditionalGAN, kind: str, n: int, draw: torch.Generator, device: torch.device) -> Tensor:
+    """Samples of the generator's last weights, which the discriminator played against, not of their average."""
+    z = torch.randn(n, model.latent_dim, generator=draw).to(device)
+    generator = model.generator.eval()
+    return generator(z, torch.zeros(n, dtype=torch.long, device=device)) if kind == "conv" else generator(z)
+
+
+def level_shares(x: Tensor) -> np.ndarray:
+    """How often each of the 17 grey levels occurs in each image, ``(n, 17)``."""
+    places = ((x + 1) * 8).round().long().flatten(1)
+    return one_hot(places, 17).double().mean(1).cpu().numpy()
 
 
 def on_levels(x: Tensor) -> Tensor:
@@ -659,19 +761,20 @@ def semi(
 
 
 def privacy(
-    seed: int, device: torch.device, *, sizes: list[int], others: int, steps: int, batch: int, samples: int,
-    **model: Any,
+    seed: int, device: torch.device, *, arms: list[list[int]], others: int, batch: int, samples: int, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a GAN on some digits; try to tell these from others of the same kind. Nothing is learned by the attacks.
 
     ``d`` scores an image by the discriminator's logit, ``near`` by its distance to the nearest of ``samples`` samples,
     as somebody could who was given the samples only. ``auc`` is the area under the ROC curve, ``at_5`` the share of
-    training images that are found when 5 % of the other images are named by mistake.
+    training images that are found when 5 % of the other images are named by mistake. ``arms`` are pairs of the number of
+    training images and of steps. ``control`` are the same two numbers for one half of the other images against the
+    other half: nobody was trained on, so they must be near 0.5 and 0.05.
     """
     train_set = data.load("digits", device=device)
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(seed)).to(device)
     row = {}
-    for size in sizes:
+    for size, steps in arms:
         members, rest = order[:size], order[len(order) - others :]
         part = data.DataSet(train_set.x[members], name="digits")
         torch.manual_seed(seed)
@@ -683,8 +786,10 @@ def privacy(
         scores = {"d": score_d, "near": lambda at, made=made: -metrics.nearest_neighbours(at, made)[0]}
         for name, score in scores.items():
             a, b = score(inside).double(), score(outside).double()
-            row[f"{name}_auc_{size}"] = auc(a, b)
-            row[f"{name}_at_5_{size}"] = (a > b.quantile(0.95)).double().mean().item()
+            groups = {"": (a, b), "control_": (b[: others // 2], b[others // 2 :])}
+            for group, (one, other) in groups.items():
+                row[f"{group}{name}_auc_{size}_{steps}"] = auc(one, other)
+                row[f"{group}{name}_at_5_{size}_{steps}"] = (one > other.quantile(0.95)).double().mean().item()
     return row
 
 
@@ -705,7 +810,8 @@ ENTRIES = {
     "classifiers_few_digits": Entry(
         few, {**_CGAN_DIGITS, "steps": 400, "per_class": 5, "learn_steps": 300}, range(5)
     ),
-    "classifiers_few_digits_long": Entry(few_longer, {"per_class": 5, "learn_steps": 1_500}, range(5)),
+    "classifiers_few_digits_simple": Entry(few_simple, {"per_class": 5, "learn_steps": 300}, range(5)),
+    "classifiers_few_digits_long": Entry(few_simple, {"per_class": 5, "learn_steps": 1_500}, range(5)),
     "classifiers_synthetic_digits": Entry(
         synthetic, {**_CGAN_DIGITS, "steps": 500, "learn_steps": 600, "many": 13_000, "kind": "mlp"}, range(5)
     ),
@@ -714,7 +820,7 @@ ENTRIES = {
         defended,
         {
             **_DIGITS, **_ATTACKS, "kind": "mlp", "learn_steps": 400, "gan_steps": 200, "eps": 0.4, "inner_steps": 5,
-            "images": 100, "latent_starts": 4, "latent_steps": 60, "bpda_steps": 20,
+            "images": 100, "latent_starts": 4, "latent_steps": 60, "bpda_steps": 40, "bpda_draws": 4, "margin_steps": 100, "wide": 2.0,
             "prior": {**_GAN, "steps": 1_000, "latent_dim": 8},
         },
         range(5),
@@ -727,6 +833,12 @@ ENTRIES = {
         range(5),
     ),
     "classifiers_privacy": Entry(
-        privacy, {**_GAN, "steps": 1_000, "sizes": [50, 600], "others": 600, "samples": 5_000}, range(5)
+        privacy,
+        {
+            **{key: value for key, value in _GAN.items() if key != "steps"},
+            "arms": [[50, 1_000], [50, 83], [600, 1_000]],  # 83 steps pass over 50 images as often as 1,000 over 600
+            "others": 600, "samples": 5_000,
+        },
+        range(5),
     ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 
 import nbformat
 import pytest
@@ -33,8 +34,8 @@ def chapter() -> dict:
     names = {"__name__": "__main__", "display": print}
     patch = pytest.MonkeyPatch()
     patch.setenv("GAN_COURSE_PROFILE", "quick")
-    kept = ("kcsetup", "kcnetwork", "kclearn", "kcece", "kcshift", "kcpgd", "kcadvgancode", "kcadvgantrain",
-            "kcproject", "kcvatcode")  # fmt: skip
+    kept = ("kcsetup", "kcnetwork", "kclearn", "kcece", "kcfloor", "kcshift", "kcturn", "kcpgd", "kcadvgancode",
+            "kcadvgantrain", "kcproject", "kcvatcode")  # fmt: skip
     names |= {"net": nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), "clean": 0.9}
     with contextlib.redirect_stdout(io.StringIO()):
         for cell in nbformat.read(CHAPTER, as_version=4).cells:
@@ -42,6 +43,7 @@ def chapter() -> dict:
                 source = TransformerManager().transform_cell(cell.source)
                 # Functions only: what a cell shows of them is for readers.
                 source = source.split("\n\n\nlogits = ")[0].split("\n\n\n# By hand")[0].split("\n\n\nmoved = ")[0]
+                source = source.split("\n\n\nusual_floor, ")[0].split("\n\n\nrival = ")[0]
                 source = source.split("\n\n\nhurt = ")[0].split("\n\n\ntorch.manual_seed(0)\nworst")[0]
                 exec(compile(source, cell["id"], "exec"), names)
     patch.undo()
@@ -56,8 +58,10 @@ def test_the_chapter_computes_what_the_tables_do(chapter, digits, net):
     assert chapter["accuracy"](net, test_x, test_y) == made.accuracy(net, test_x, test_y)
     logits = net(test_x).detach()
     assert chapter["calibration_error"](logits, test_y) == made.calibration_error(logits, test_y)
+    assert chapter["floor_of"](logits, 20) == made.calibration_floor(logits, 20)
     seeded = [torch.Generator().manual_seed(4) for _ in range(4)]
-    assert torch.equal(chapter["shifted"](x, seeded[0]), made.shifted(x, seeded[1]))
+    for change in ("shifted", "turned"):
+        assert torch.equal(chapter[change](x, seeded[0]), vars(made)[change](x, seeded[1]))
     few, few_y = test_x[:30], test_y[:30]
     assert torch.equal(chapter["fgsm"](net, few, few_y, 0.2), made.fgsm(net, few, few_y, 0.2))
     here = chapter["pgd"](net, few, few_y, 0.2, 5, seeded[2], 2)
@@ -182,3 +186,81 @@ def test_samples_get_the_grey_levels_of_the_real_digits():
 def test_area_under_the_curve():
     assert made.auc(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0])) == 1
     assert made.auc(torch.tensor([1.0, 1.0]), torch.tensor([1.0])) == 0.5
+
+
+def test_a_turn_leaves_the_middle_and_moves_a_dot_by_the_stated_angle():
+    x = torch.full((300, 1, 41, 41), -1.0)
+    x[:, :, 20, 40] = 1.0  # 20 pixels to the right of the centre
+    moved = made.turned(x, torch.Generator().manual_seed(0)) + 1
+    rows = (moved.sum((1, 3)) * torch.arange(41)).sum(1) / moved.sum((1, 2, 3))
+    away = rows[moved.sum((1, 2, 3)) > 0.5] - 20
+    assert away.abs().max() <= 20 * math.sin(math.pi / 18) + 0.6 and away.min() < -2 and away.max() > 2
+    assert torch.equal(made.turned(torch.full((5, 1, 8, 8), -1.0), torch.Generator()), torch.full((5, 1, 8, 8), -1.0))
+
+
+def test_pgd_by_the_margin_keeps_a_misread_point_where_the_cross_entropy_does_not():
+    y = torch.zeros(1, dtype=torch.long)
+    # Ten classes: at -1 a narrow misread with low loss, elsewhere correct with high loss.
+    misread = torch.tensor([0.40, 0.41] + [0.19 / 8] * 8).log()
+    correct = torch.tensor([0.22] + [0.78 / 9] * 9).log()
+
+    class Reader(nn.Module):
+        def forward(self, x):
+            share = x.flatten(1).mean(1, keepdim=True).clamp(-1, 1) / 2 + 0.5
+            return (1 - share) * misread + share * correct
+
+    x = torch.zeros(1, 1, 2, 2)
+    by_loss, by_margin = (
+        made.pgd(Reader(), x, y, 1.0, 10, torch.Generator().manual_seed(0), 2, by) for by in ("cross-entropy", "margin")
+    )
+    assert made.accuracy(Reader(), by_loss, y) == 1 and made.accuracy(Reader(), by_margin, y) == 0
+
+
+def test_a_calibrated_reader_stays_below_its_own_floor():
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(400, 5).double()
+    usual, high = made.calibration_floor(logits, 100)
+    found = [made.calibration_error(logits, torch.multinomial(logits.softmax(1), 1)[:, 0]) for _ in range(100)]
+    assert 0 < usual < high
+    assert 0.8 <= sum(one < high for one in found) / 100 <= 1
+
+
+def test_misread_samples_nearby_stay_in_the_box(digits, net):
+    _, _, x, y = digits
+    torch.manual_seed(0)
+    decode = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8))).requires_grad_(False)
+    near = made.near_samples(decode, net, x[:20], y[:20], 0.3, torch.randn(2, 20, 3), 5)
+    assert (near - x[:20]).abs().max() <= 0.3 + 1e-6 and near.abs().max() <= 1
+
+
+def test_few_images_are_all_that_the_gan_sees(monkeypatch):
+    seen = []
+
+    def spy(x, y, seed, steps, batch, model):
+        seen.append(x)
+        return made.ConditionalGAN((1, 8, 8), 10, width=8)
+
+    monkeypatch.setattr(made, "conditional", spy)
+    made.few(0, torch.device("cpu"), data_name="digits", size=8, per_class=5, steps=1, batch=8, learn_steps=1)
+    assert len(seen[0]) == 50 and len(seen[1]) == 1_000  # the images, and 20 shifted copies of each
+    all_x, all_y = made.both_splits("digits", 8, torch.device("cpu"))[:2]
+    assert torch.equal(seen[0], all_x[made.few_labels(all_y, 5, 0)])
+
+
+def test_many_samples_are_more_than_the_real_images():
+    entry = made.ENTRIES["classifiers_synthetic_digits"]
+    assert entry.settings["many"] >= 5 * len(data.load("digits"))
+
+
+def test_members_and_others_are_disjoint():
+    settings = made.ENTRIES["classifiers_privacy"].settings
+    largest = max(size for size, _ in settings["arms"])
+    assert largest + settings["others"] <= len(data.load("digits"))  # the ends of one permutation
+    passes = [steps / size for size, steps in settings["arms"]]
+    assert passes[1] == pytest.approx(passes[2], rel=0.01)
+
+
+def test_shares_of_grey_levels():
+    x = made.on_levels(torch.tensor([-1.0, -1.0, 1.0, 0.0]).view(1, 1, 2, 2))
+    shares = made.level_shares(x)
+    assert shares.shape == (1, 17) and shares[0, 0] == 0.5 and shares[0, 16] == 0.25 and shares[0, 8] == 0.25

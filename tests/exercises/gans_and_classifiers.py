@@ -34,6 +34,9 @@ ANSWERS = {
             BALANCED + "return (said == y).double().mean()",  # the accuracy
             BALANCED + "return sum((said == y)[y == c].double().mean() for c in range(classes)) / classes",  # NaN
             BALANCED + "return sum((said == y)[y == c].double().mean() for c in y.unique()) / classes",
+            BALANCED
+            + "seen = torch.cat([said, y]).unique()\n"
+            + "    return sum((said == y)[y == c].double().sum() / max((y == c).sum(), 1) for c in seen) / len(seen)",
             BALANCED + "return sum((said == y)[said == c].double().mean() for c in said.unique()) / len(said.unique())",
         ],
     },
@@ -74,6 +77,8 @@ ANSWERS = {
             + "    return (own - logits.max(1).values).clamp(min=-1).mean()",
             ATTACK + f"logits = net(generator(x).detach())\n    return ({MARGIN}).clamp(min=-1).mean()",
             ATTACK + f"logits = net(generator(x))\n    return ({MARGIN}).clamp(max=-1).mean()",
+            ATTACK + f"logits = net(generator(x))\n    return ({MARGIN}).mean()",  # no clamp
+            ATTACK + f"logits = net(generator(x))\n    return ({MARGIN}).mean().clamp(min=-1)",  # of the mean
             ATTACK + f"logits = net(generator(x))\n    return -({MARGIN}).clamp(min=-1).mean()",
         ],
     },

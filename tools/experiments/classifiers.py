@@ -113,7 +113,7 @@ def calibration_error(logits: Tensor, y: Tensor, bins: int = 10) -> float:
 
 
 def calibration_floor(logits: Tensor, draws: int = 200) -> tuple[float, float]:
-    """The calibration error that a perfectly calibrated reader with these logits gets: its median and its 95 % quantile.
+    """The calibration error of a perfectly calibrated reader with these logits: its median and its 95 % quantile.
 
     Labels are drawn as the logits say, ``draws`` times. A mean of absolute values is above 0 even so.
     """
@@ -767,9 +767,9 @@ def privacy(
 
     ``d`` scores an image by the discriminator's logit, ``near`` by its distance to the nearest of ``samples`` samples,
     as somebody could who was given the samples only. ``auc`` is the area under the ROC curve, ``at_5`` the share of
-    training images that are found when 5 % of the other images are named by mistake. ``arms`` are pairs of the number of
-    training images and of steps. ``control`` are the same two numbers for one half of the other images against the
-    other half: nobody was trained on, so they must be near 0.5 and 0.05.
+    training images that are found when 5 % of the other images are named by mistake. ``arms`` are pairs: how many
+    training images, how many steps. ``control`` are the same two numbers for one half of the other images against the
+    other half: the GAN has seen neither, so they must be near 0.5 and 0.05.
     """
     train_set = data.load("digits", device=device)
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(seed)).to(device)
@@ -820,7 +820,8 @@ ENTRIES = {
         defended,
         {
             **_DIGITS, **_ATTACKS, "kind": "mlp", "learn_steps": 400, "gan_steps": 200, "eps": 0.4, "inner_steps": 5,
-            "images": 100, "latent_starts": 4, "latent_steps": 60, "bpda_steps": 40, "bpda_draws": 4, "margin_steps": 100, "wide": 2.0,
+            "images": 100, "latent_starts": 4, "latent_steps": 60, "bpda_steps": 40, "bpda_draws": 4,
+            "margin_steps": 100, "wide": 2.0,
             "prior": {**_GAN, "steps": 1_000, "latent_dim": 8},
         },
         range(5),

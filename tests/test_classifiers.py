@@ -264,3 +264,14 @@ def test_shares_of_grey_levels():
     x = made.on_levels(torch.tensor([-1.0, -1.0, 1.0, 0.0]).view(1, 1, 2, 2))
     shares = made.level_shares(x)
     assert shares.shape == (1, 17) and shares[0, 0] == 0.5 and shares[0, 16] == 0.25 and shares[0, 8] == 0.25
+
+
+def test_without_a_use_for_them_unlabelled_images_change_nothing(digits):
+    x, y, test_x, _ = digits
+    nets = [
+        made.semi_supervised(x[:30], y[:30], free, 3, 0, way=way)
+        for way in ("supervised", "gan", "vat")
+        for free in (x, x.flip(0))
+    ]
+    same = [torch.equal(one(test_x), other(test_x)) for one, other in zip(nets[::2], nets[1::2], strict=True)]
+    assert same == [True, False, False]

@@ -43,6 +43,7 @@ ANSWERS = {
     half = vectors * values.clamp(min=0).sqrt()
     overlap = torch.linalg.eigvalsh(half.T @ A @ half).clamp(min=0).sqrt().sum()
     return float((m - n) @ (m - n) + A.trace() + B.trace() - 2 * overlap)""",
+            FRECHET.format(COV, "torch.linalg.eigvals(A @ B).real.clamp(min=0).sqrt().sum()", MEANS),  # without a root
         ],
         "wrong": [
             FRECHET.format(COV, OVERLAP, "(a.mean(0) - b.mean(0)).norm()"),  # not squared
@@ -50,6 +51,7 @@ ANSWERS = {
             FRECHET.format("x.T.cov()", OVERLAP, MEANS),  # a number where d is 1
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).clamp(min=0).sum()", MEANS),  # no root
             FRECHET.format(COV, "torch.linalg.eigvalsh(half @ B @ half).sqrt().sum()", MEANS),  # NaN where singular
+            FRECHET.format(COV, "torch.linalg.eigvalsh(A @ B).clamp(min=0).sqrt().sum()", MEANS),  # not symmetric
             FRECHET.format(COV, "(A * B).clamp(min=0).sqrt().trace()", MEANS),  # entry by entry
             FRECHET.format(COV, OVERLAP, "0.5 * " + MEANS),
             FRECHET.format(COV, OVERLAP, "0"),
@@ -98,6 +100,11 @@ ANSWERS = {
             EVALUATOR.format(
                 "features(samples)", "features(reference)", DISTANCE + " - metrics.frechet_distance(b[::2], b[1::2])"
             ),  # the third fault is kept
+            EVALUATOR.format(
+                "features(samples)[:100]",
+                "features(reference)[:100]",
+                DISTANCE + " - metrics.frechet_distance(b[::2], b[1::2])",
+            ),  # only the range is repaired
             EVALUATOR.format("features(samples)", "features(samples)", DISTANCE),
             EVALUATOR.format("samples.flatten(1)", "reference.flatten(1)", DISTANCE),  # without the extractor
         ],

@@ -122,7 +122,8 @@ def chapter_problems(name: str, text: str, slug: str, branch: str) -> list[str]:
     problems = []
     if link not in prose:
         problems.append(f"no link to {link}")
-    if not code or f"{PACKAGE} @ git+https://github.com/{slug}" not in code[0]:
+    install = rf'"{re.escape(PACKAGE)}(\[\w+\])? @ git\+https://github\.com/{re.escape(slug)}"'  # perhaps with an extra
+    if not code or not re.search(install, code[0]):
         problems.append(f"the first code cell does not install from https://github.com/{slug}")
     return problems
 

@@ -105,7 +105,9 @@ def passed(*questions):
         print(f"This cell waits for the check of {', '.join(waiting)}.")
     return not waiting
 '''
-MARKS = re.compile(r"^ *# (BEGIN|END) SOLUTION( NO PROMPT)?\n?| *# SOLUTION( NO PROMPT)?$", re.M)
+MARKS = re.compile(
+    r"^ *# (BEGIN|END) SOLUTION( NO PROMPT)?\n?| *# SOLUTION( NO PROMPT)?$|^<!-- (BEGIN|END) QUESTION -->\n*", re.M
+)
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 METADATA = {
     "colab": {"provenance": [], "toc_visible": True},
@@ -275,9 +277,9 @@ def finish(notebook: NotebookNode, name: str, public: dict[str, str]) -> None:
     """
     cells = []
     for cell in notebook.cells:
-        if cell.cell_type == "raw" or not cell.source.strip():
-            continue
         cell.source = MARKS.sub("", cell.source).rstrip()
+        if cell.cell_type == "raw" or not cell.source:
+            continue
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -337,24 +339,30 @@ def scores(assignment: Assignment, answers: dict[str, str] | None = None) -> dic
     Runs in this process, without the cells that wait for checks (`if passed(...)`), that is, without the trainings:
     for answers that are known and harmless. Submissions go through `tools.grading`.
     """
-    from IPython.core.inputtransformer2 import TransformerManager
-    from otter.test_files.exception_test import ExceptionTestFile
-
-    replaced = dict(answers or {})
-    space: dict[str, Any] = {"__name__": "__main__", "passed": lambda *_: False}
+    replaced, sources = dict(answers or {}), []
     for question, source in assignment.code:
         if question in (answers or {}):
             source = replaced.pop(question, "")  # once, in place of all cells of the answer
-        with contextlib.redirect_stdout(io.StringIO()):
+        sources.append(source)
+    return points(assignment, sources)
+
+
+def points(assignment: Assignment, sources: list[str]) -> dict[str, float]:
+    """Return the points of each tested question for what these cells define."""
+    from IPython.core.inputtransformer2 import TransformerManager
+    from otter.test_files.exception_test import ExceptionTestFile
+
+    space: dict[str, Any] = {"__name__": "__main__", "passed": lambda *_: False}
+    found = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for source in sources:
             exec(compile(TransformerManager().transform_cell(source), "<cell>", "exec"), space)
-    points = {}
-    for name, question in assignment.questions.items():
-        if question.tests is not None:
-            file = ExceptionTestFile.from_string(question.tests)
-            with contextlib.redirect_stdout(io.StringIO()):
+        for name, question in assignment.questions.items():
+            if question.tests is not None:
+                file = ExceptionTestFile.from_string(question.tests)
                 file.run(space)
-            points[name] = float(file.score)
-    return points
+                found[name] = float(file.score)
+    return found
 
 
 def problems(name: str, folder: Path = FOLDER) -> list[str]:
@@ -372,6 +380,10 @@ def problems(name: str, folder: Path = FOLDER) -> list[str]:
     full = {question.name: question.points for question in assignment.questions.values() if question.tests is not None}
     if (got := scores(assignment)) != full:
         found.append(f"the answers get {got}, expected {full}")
+    handed_out = [cell.source for cell in assignment.student.cells if cell.cell_type == "code"]
+    got = points(assignment, [source for source in handed_out if not source.startswith("# @title Check")])
+    if any(got.values()):
+        found.append(f"the untouched notebook gets {got}, expected no points")
     wrong = mutants(name, folder)
     if wrong.keys() != full.keys():
         found.append(f"mutants.py is about {sorted(wrong)}, expected {sorted(full)}")

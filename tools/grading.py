@@ -21,20 +21,24 @@ import queue
 import re
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nbformat
 import psutil
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbformat import NotebookNode
+
+from tools import assignments
 
 if TYPE_CHECKING:
     from tools.assignments import Assignment
@@ -58,25 +62,30 @@ def {name}():
             for module, names in before
             for key, value in names.items()
             if callable(value) and vars(module).get(key) is not value
+            and str(getattr(vars(module).get(key), "__module__", "")).split(".")[0] not in ("torch", "ipykernel")
         )
-    return changed
+    checks = dict()
+    exec({checks!r}, checks)
+    return changed, checks["_unfilled"]
 {name} = {name}()
 """
 #: Runs after it, once for each question: the tests, read by otter; what they say comes back on one marked line.
 AFTER = """
 def _():
-    import contextlib, io, json, sys
+    import contextlib, io, json
     from otter.test_files.exception_test import ExceptionTestFile
     file = ExceptionTestFile.from_string({tests!r})
     with contextlib.redirect_stdout(io.StringIO()):
         file.run(globals())
-    asked = {{name for case in file.test_cases for name in case.body._get_func_params()}}
-    answer = dict(
-        cases=[[bool(result.passed), str(result.message)] for result in file.test_case_results],
-        defined=sorted(asked & globals().keys()),
-        changed={name}(),
-    )
-    sys.__stdout__.flush()
+    changed, unfilled = {name}
+    cases, defined = [], set()
+    for result in file.test_case_results:
+        asked = result.test_case.body._get_func_params()
+        defined |= set(asked) & globals().keys()
+        waiting = [name for name in asked if unfilled(globals().get(name))]
+        message = "AssertionError: not answered: " + ", ".join(waiting) if waiting else str(result.message)
+        cases.append([bool(result.passed) and not waiting, message])
+    answer = dict(cases=cases, defined=sorted(defined), changed=changed())
     print({mark!r} + json.dumps(answer))
 _()
 """
@@ -120,24 +129,29 @@ class KernelEnded(RuntimeError):
     """The kernel is gone: it crashed, or it was ended because it used too much memory or did not stop."""
 
 
+class Stopped(Exception):
+    """Somebody has interrupted the grading."""
+
+
 class Kernel:
     """A Python kernel in a folder, which runs cells under limits.
 
     Args:
         folder: where it runs.
         memory: bytes; above that it is ended.
+        stop: once it is set, a cell that runs raises `Stopped`.
     """
 
-    def __init__(self, folder: Path, memory: int) -> None:
+    def __init__(self, folder: Path, memory: int, stop: threading.Event) -> None:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         spec = KernelSpec(argv=argv, display_name="grading", language="python")
-        self.memory = memory
+        self.memory, self.stop = memory, stop
         self.manager = type("Manager", (KernelManager,), {"kernel_spec": spec})()
         env = {key: value for key, value in os.environ.items() if not re.search(r"TOKEN|SECRET|PASSWORD|_KEY$", key)}
         env |= {"GAN_COURSE_PROFILE": "quick", "HOME": str(folder), "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
         env |= {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "OMP_NUM_THREADS": "1"}
         env |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "GAN_COURSE_CACHE": str(folder / "cache")}
-        self.manager.start_kernel(cwd=str(folder), env=env, stderr=-3, stdout=-3)  # -3: to nowhere
+        self.manager.start_kernel(cwd=str(folder), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
@@ -148,6 +162,16 @@ class Kernel:
             return [self.process, *self.process.children(recursive=True)]
         except psutil.Error:
             return []
+
+    def used(self) -> int:
+        """Return the bytes of memory that they hold."""
+        held = 0
+        for process in self.family():
+            try:
+                held += process.memory_info().rss
+            except psutil.Error:
+                pass  # it has just ended
+        return held
 
     def close(self) -> None:
         """End the kernel, and all that it has started."""
@@ -165,6 +189,7 @@ class Kernel:
         Raises:
             TimeoutError: if it takes longer; the cell has been interrupted then, and the kernel goes on.
             KernelEnded: if the kernel is gone.
+            Stopped: if the grading is.
         """
         message = self.client.execute(source, store_history=False, allow_stdin=False)
         deadline, printed, error = time.monotonic() + seconds, [], None
@@ -174,10 +199,11 @@ class Kernel:
                 reply = self.client.get_iopub_msg(timeout=0.1)
             except queue.Empty:
                 reply = None
+            if self.stop.is_set():
+                raise Stopped
             if not self.manager.is_alive():
                 raise KernelEnded("the kernel ended")
-            used = sum(process.memory_info().rss for process in self.family() if process.is_running())
-            if used > self.memory:
+            if self.used() > self.memory:
                 raise KernelEnded(f"it used more than {self.memory / 1e9:.1f} GB of memory")
             if reply is not None and reply["parent_header"].get("msg_id") == message:
                 kind, content = reply["header"]["msg_type"], reply["content"]
@@ -207,8 +233,8 @@ class Limits:
     memory: int = 4_000_000_000
 
 
-def grade(assignment: Assignment, path: Path, student: str, limits: Limits) -> Result:
-    """Grade one file; whatever it is and does, a result comes back."""
+def grade(assignment: Assignment, path: Path, student: str, limits: Limits, stop: threading.Event) -> Result:
+    """Grade one file; whatever it is and does, a result comes back (or `Stopped`, once ``stop`` is set)."""
     result = Result(student, path.name, digest(assignment, path))
     began = time.monotonic()
     tested = {name: question for name, question in assignment.questions.items() if question.tests is not None}
@@ -224,7 +250,7 @@ def grade(assignment: Assignment, path: Path, student: str, limits: Limits) -> R
         result.status, result.note = "unreadable", f"{type(error).__name__}: {str(error)[:200]}"
         return result
     with tempfile.TemporaryDirectory() as folder:
-        kernel = Kernel(Path(folder), limits.memory)
+        kernel = Kernel(Path(folder), limits.memory, stop)
         try:
             run_cells(assignment, result, cells, kernel, limits, began)
             if (Path(folder) / "tests").exists():
@@ -243,7 +269,7 @@ def run_cells(
 ) -> None:
     """Run a submission's cells, then the tests of each question."""
     name, mark = f"_{secrets.token_hex(16)}", secrets.token_hex(16)
-    _, error = kernel.run(BEFORE.format(name=name, memory=limits.memory), 120)
+    _, error = kernel.run(BEFORE.format(name=name, memory=limits.memory, checks=assignments.CHECK), 120)
     if error:
         raise KernelEnded(f"the grader could not start: {error}")
     notes = []
@@ -284,7 +310,7 @@ def run_cells(
         defined |= set(answer["defined"])
         if answer["changed"]:
             result.flags.append("replaced " + ", ".join(answer["changed"][:5]))
-        cases = test_cases(asked.tests)
+        cases = assignments.test_cases(asked.tests)
         result.cases[question] = [(passed, message) for passed, message in answer["cases"]]
         result.points[question] = sum(
             case.points for case, (passed, _) in zip(cases, answer["cases"], strict=True) if passed
@@ -296,12 +322,6 @@ def run_cells(
         result.note = f"{reason}: another notebook? {result.note}".strip()
     elif result.status == "ok" and any("MemoryError" in note for note in notes):
         result.status = "error"
-
-
-def test_cases(source: str) -> list[Any]:
-    from tools.assignments import test_cases
-
-    return test_cases(source)
 
 
 def digest(assignment: Assignment, path: Path) -> str:
@@ -364,6 +384,18 @@ def save(path: Path, content: str) -> None:
     os.replace(beside, path)
 
 
+def said(message: str) -> str:
+    """Return what a failed test says, from otter's message, which quotes the test's source as well."""
+    error = re.search(r"^(\w[\w.]*): (.*)", message.split("\n", 3)[-1], re.M | re.S)
+    if error is None:
+        return message.splitlines()[-1]
+    return error[2] if error[1] == "AssertionError" else f"{error[1]}: {error[2]}"
+
+
+def counted(points: float) -> str:
+    return f"{points:g} point" + ("" if points == 1 else "s")
+
+
 def feedback(assignment: Assignment, result: Result, hidden: bool) -> str:
     """Return what a student is told, as Markdown.
 
@@ -372,22 +404,24 @@ def feedback(assignment: Assignment, result: Result, hidden: bool) -> str:
     """
     possible = sum(question.points for question in assignment.questions.values() if question.tests is not None)
     lines = [f"# {assignment.name.replace('_', ' ')}: {result.student}", ""]
-    lines += [f"**{sum(result.points.values()):g} of {possible:g} points** for the questions that are tested.", ""]
+    lines += [f"**{sum(result.points.values()):g} of {counted(possible)}** for the questions that are tested.", ""]
     if result.status != "ok":
         lines += [f"Status: {result.status}. {result.note}", ""]
     elif result.note:
         lines += [f"Errors while it ran: {result.note}", ""]
     for name, question in assignment.questions.items():
         if question.tests is None:
-            lines += [f"## {question.title}", "", f"Read by a person, {question.points:g} points: ...", ""]
+            lines += [f"## {question.title}", "", f"Read by a person: ... of {counted(question.points)}", ""]
             lines += [f"> {line}" for line in result.written.get(name, "").splitlines()] + [""]
             continue
-        lines += [f"## {question.title}", "", f"{result.points[name]:g} of {question.points:g} points", ""]
-        for case, (passed, message) in zip(test_cases(question.tests), result.cases.get(name, []), strict=False):
+        lines += [f"## {question.title}", "", f"{result.points[name]:g} of {counted(question.points)}", ""]
+        for case, (passed, message) in zip(
+            assignments.test_cases(question.tests), result.cases.get(name, []), strict=False
+        ):
             if passed:
                 continue
-            said = message.split("\n")[-1] if hidden or not case.hidden else "a hidden test failed"
-            lines += [f"- {said} ({case.points:g} points)"]
+            open_to_all = hidden or not case.hidden or said(message).startswith("not answered")
+            lines += [f"- {said(message) if open_to_all else 'a hidden test failed'} ({counted(case.points)})"]
         lines += [""] if lines[-1] else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -397,7 +431,7 @@ def write_table(assignment: Assignment, results: Iterable[Result], path: Path) -
     rows = []
     for result in results:
         for name, question in assignment.questions.items():
-            failed = [message.split("\n")[-1] for passed, message in result.cases.get(name, []) if not passed]
+            failed = [said(message) for passed, message in result.cases.get(name, []) if not passed]
             rows.append(
                 {
                     "student": result.student,
@@ -452,7 +486,9 @@ def grade_folder(
         known = result is not None
         if result is None:
             try:
-                result = grade(assignment, path, student, limits)
+                result = grade(assignment, path, student, limits, stop)
+            except Stopped:
+                return
             except Exception as error:  # one submission never stops the rest
                 result = Result(student, path.name, digest(assignment, path), "error", f"the grader failed: {error!r}")
                 result.points = {name: 0.0 for name, asked in assignment.questions.items() if asked.tests is not None}
@@ -462,16 +498,19 @@ def grade_folder(
         marks = f"{sum(result.points.values()):5.4g}  {'kept' if known else f'{result.seconds:.0f} s':>6}"
         report(f"{result.status:<10} {marks}  {student}  {'; '.join(result.flags)}".rstrip())
 
-    with ThreadPoolExecutor(workers) as pool:
-        tasks = [pool.submit(one, number) for number in range(len(found))]
-        try:
-            for task in tasks:
-                task.result()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        finally:
-            write_table(assignment, filter(None, results), out / "points.csv")
+    stop = threading.Event()
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            tasks = [pool.submit(one, number) for number in range(len(found))]
+            try:
+                for task in tasks:
+                    task.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        write_table(assignment, filter(None, results), out / "points.csv")
     return [result for result in results if result is not None]
 
 

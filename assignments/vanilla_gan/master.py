@@ -348,7 +348,8 @@ def test_nothing_is_left(train_step):
     torch.manual_seed(0)
     g = torch.nn.Linear(3, 4)
     d = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
-    train_step(g, d, torch.optim.SGD(g.parameters(), 0.1), torch.optim.SGD(d.parameters(), 0.1), torch.randn(8, 4), 3)
+    told = train_step(g, d, torch.optim.SGD(g.parameters(), 0.1), torch.optim.SGD(d.parameters(), 0.1), torch.randn(8, 4), 3)
+    assert told, "The step returns its two losses; yours returns nothing."
     left = [p.grad for p in d.parameters() if p.grad is not None and p.grad.abs().max() > 0]
     assert not left, "After the step the discriminator still has gradients: they come from the generator's loss."
 

@@ -21,6 +21,7 @@ from tools import assignments, grading  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "assets" / "assignments"
 NAMES = assignments.names()
+END = '""" # END TEST CONFIG'
 
 
 @pytest.fixture
@@ -150,7 +151,8 @@ def test_checks_survive_an_error_and_open_what_waits(monkeypatch):
         ("larger are [4, 5]", "larger are [5, 4]", "is not what its master gives"),
         ("    # BEGIN SOLUTION\n    secret_centre", "    secret_centre", "otter cannot read"),
         ("# name: q2", "# name: q2\n# points: [1, 1]", "otter cannot read"),
-        ('points: 1\n""" # END TEST CONFIG\ndef test_larger', 'hidden: true\n""" # END TEST CONFIG\ndef test_larger', "no public"),
+        ('1\n""" # END TEST CONFIG\ndef test_larger', f'1\nhidden: true\n{END}\ndef test_larger', "no public"),
+        ("def test_variance(", "def test_mean(", "have one name"),
         ("# ## Question 2: the larger one", "# The larger one", "q2 has no title"),
         ("    got = mean([1, 2, 6])\n", "    return\n    got = mean([1, 2, 6])\n", "the untouched notebook gets"),
     ],
@@ -165,7 +167,9 @@ def test_faults_of_a_master_are_named(tiny, old, new, complaint):
 
 
 def test_a_leak_is_noticed(tiny):
-    change(tiny / "tiny" / "master.py", "    # BEGIN SOLUTION\n    return sum(x) / len(x)\n    # END SOLUTION", "    ...")
+    change(
+        tiny / "tiny" / "master.py", "    # BEGIN SOLUTION\n    return sum(x) / len(x)\n    # END SOLUTION", "    ..."
+    )
     master = tiny / "tiny" / "master.py"
     loaded = assignments.load("tiny", tiny)
     loaded.student.cells[0].source += "\nown_secret_numbers = [0, 0, 3, 3]\n`secret_centre = mean(x)`"

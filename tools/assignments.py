@@ -299,12 +299,20 @@ def finish(notebook: NotebookNode, name: str, public: dict[str, str]) -> None:
 
 def check_cell(question: str, tests: str) -> str:
     """Return the cell that checks a question in the student's notebook, from otter's file of its public tests."""
+    functions = test_functions(tests)
+    called = ", ".join([f'"{question}"', *functions])
+    return f"# @title Check {question}\n" + "\n\n\n".join([*functions.values(), f"check({called})"])
+
+
+def test_functions(tests: str) -> dict[str, str]:
+    """Return the sources of the tests in a file of otter's, by their names, without its decorators."""
     functions = [node for node in ast.parse(tests).body if isinstance(node, ast.FunctionDef)]
     for function in functions:
         function.decorator_list = []
-    bodies = "\n\n\n".join(ast.unparse(function) for function in functions)
-    called = ", ".join([f'"{question}"', *(function.name for function in functions)])
-    return f"# @title Check {question}\n{bodies}\n\n\ncheck({called})"
+    found = {function.name: ast.unparse(function) for function in functions}
+    if len(found) < len(functions):
+        raise AssignmentError(f"two tests of a question have one name: {sorted(f.name for f in functions)}")
+    return found
 
 
 def secrets(master: NotebookNode) -> list[str]:

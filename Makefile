@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book test colab lowest lab execute seeds gpu clean
+.PHONY: help book test colab lowest assignments lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -21,11 +21,16 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+# What only assignments need: otter-grader, and pandas with it.
+.venv/assignments: requirements-assignments.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --requirement requirements-assignments.txt
+	@touch $@
+
 book: $(STAMP)  ## build the HTML book from the stored outputs
 	$(BIN)/jupyter-book build .
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
-test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
+test: .venv/assignments  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/jupyter-book build . -W --keep-going --all
@@ -37,7 +42,7 @@ colab: $(STAMP)  ## run all notebooks in the `quick` profile with the versions t
 	OMP_NUM_THREADS=1 $(BIN)/python tools/colab.py
 
 # What is about the book's pages, the tools and the speed needs more than the package, in versions of its own.
-OTHER_TESTS := benchmarks book_html chapters colab execute exercises intro light_pages repository_url results standin unpack vendor
+OTHER_TESTS := assignments benchmarks book_html chapters clinic colab execute exercises grading intro light_pages repository_url results slides standin unpack vendor
 lowest: .venv-lowest/stamp  ## test the package with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL) -p no:cacheprovider tests $(OTHER_TESTS:%=--ignore=tests/test_%.py)
 
@@ -47,6 +52,10 @@ lowest: .venv-lowest/stamp  ## test the package with the lowest versions that py
 	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/versions.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
+
+assignments: .venv/assignments  ## write the students' notebooks, and check them
+	$(BIN)/python tools/assignments.py build
+	OMP_NUM_THREADS=1 $(BIN)/python tools/assignments.py check
 
 lab: $(STAMP)  ## open JupyterLab in the folder of chapters
 	$(BIN)/jupyter lab book

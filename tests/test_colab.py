@@ -269,6 +269,21 @@ def test_widgets_in_colab(chapter: Path, colab_machine: colab.Machine) -> None:
             assert shown & {"text/html", "application/vnd.jupyter.widget-view+json"}, cell.source
 
 
+@pytest.mark.parametrize("path", colab.assignments(), ids=lambda path: path.stem)
+def test_a_students_notebook_in_colab(path: Path, colab_machine: colab.Machine) -> None:
+    """As it is handed out, and with all metadata lost; it imports nothing but what Colab and the course have."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.metadata = {}
+    notebook.metadata = {}
+    colab_machine.run(notebook)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("still to be written" in output.get("text", "") for output in outputs)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    imported = {name.split(".")[0] for name in re.findall(r"^ *(?:import|from) ([\w.]+)", code, re.M)}
+    assert imported - set(sys.stdlib_module_names) <= {"torch", "numpy", "matplotlib", "gan_course"}
+
+
 def test_glyphs_are_the_same_in_colab(colab_machine: colab.Machine) -> None:
     """Every face: an older matplotlib has fewer fonts, and another Pillow draws them."""
     code = "import hashlib; from gan_course.data import glyphs; "

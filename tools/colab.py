@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the chapters with the versions that Colab has (tools/colab.txt), in the profile `quick`.
+"""Run chapters and assignments with the versions that Colab has (tools/colab.txt), in the profile `quick`.
 
 The environment .venv-colab is made when it is missing or stale; Python, torch and torchvision are borrowed from the
 one that runs this tool. The course is installed as Colab installs it, from a wheel of this working tree, and every
@@ -174,6 +174,11 @@ class Statement:
                 (self.changes if node.attr == "backward" else self.uses).add(".grad")
 
 
+def assignments() -> list[Path]:
+    """Return the notebooks that students get."""
+    return sorted(path.parent / f"{path.parent.name}.ipynb" for path in ROOT.glob("assignments/*/master.py"))
+
+
 def shows_widget(source: str) -> bool:
     """Say whether a cell shows a widget: it calls `widgets.something(` at the beginning of a line."""
     return re.search(r"^widgets\.\w+\(", source, re.MULTILINE) is not None
@@ -271,13 +276,13 @@ def machine() -> Iterator[Machine]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all under book/")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of the book and the assignments")
     parser.add_argument("--widgets", action="store_true", help="run only cells with widgets, and what they need")
     options = parser.parse_args(arguments)
     failed = 0
     try:
         with machine() as here:
-            for path in options.notebooks or chapters():
+            for path in options.notebooks or [*chapters(), *assignments()]:
                 notebook = nbformat.read(path, as_version=4)
                 try:
                     if options.widgets:

@@ -22,8 +22,9 @@ os.environ["TQDM_DISABLE"] = "1"
 # The files that take longest go first, so that the processes that share them end at about the same time. Names are as
 # in tests/test_*.py; one that is missing here costs seconds, no more. `--durations=0` tells how long each test took.
 LONGEST = (
-    "book_html", "grading", "assignments", "colab", "cyclegan", "autoregressive", "cli", "parallel", "vae", "conditional", "dcgan", "features",
-    "runs", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families", "gan", "execute", "metrics", "package",
+    "book_html", "grading", "assignments", "colab", "cyclegan", "autoregressive", "cli", "parallel", "vae",
+    "conditional", "dcgan", "features", "runs", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families",
+    "gan", "execute", "metrics", "package",
 )  # fmt: skip
 matplotlib.use("Agg")
 torch.set_num_threads(1)

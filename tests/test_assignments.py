@@ -238,3 +238,24 @@ def test_commands(capsys):
     before = path.read_bytes()
     assert assignments.main(["build", NAMES[0]]) == 0
     assert path.read_bytes() == before
+
+
+def test_a_fork_with_another_address_stays_in_step(tmp_path):
+    """As an instructor does: a copy, its address set once; then what students get is still what the master gives."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (
+            name.startswith(("tools/", "assignments/", "_config", "pyproject", "gan_course/"))
+            and (ROOT / name).is_file()
+        ):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / name)
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"MPLBACKEND": "Agg"}
+    address = "https://github.com/some-school/gan-2027"
+    for program in (["tools/set_repository.py", address], ["tools/assignments.py", "check", NAMES[0]]):
+        done = subprocess.run([sys.executable, *program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    student = (tmp_path / "assignments" / NAMES[0] / f"{NAMES[0]}.ipynb").read_text(encoding="utf-8")
+    assert f"{address}" in student and "gan-course/gan-course" not in student

@@ -42,7 +42,7 @@ colab: $(STAMP)  ## run all notebooks in the `quick` profile with the versions t
 	OMP_NUM_THREADS=1 $(BIN)/python tools/colab.py
 
 # What is about the book's pages, the tools and the speed needs more than the package, in versions of its own.
-OTHER_TESTS := assignments benchmarks book_html chapters clinic colab execute exercises grading intro light_pages repository_url results slides standin unpack vendor
+OTHER_TESTS := assignments benchmarks book_html chapters clinic colab execute exercises grading instructors intro light_pages repository_url results slides standin unpack vendor
 lowest: .venv-lowest/stamp  ## test the package with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL) -p no:cacheprovider tests $(OTHER_TESTS:%=--ignore=tests/test_%.py)
 

@@ -25,11 +25,13 @@ SUSPICIOUS_RIGHT = SUSPICIOUS + (
 
 def step(
     fake: str = "generator(z).detach()",
+    update_d: str = "optimizer_d.step()",
     between: str = "z = torch.randn(len(real), latent_dim)",
     loss_g: str = "generator_loss(discriminator(generator(z)))",
     last: str = "optimizer_d.zero_grad()",
     first_z: str = "torch.randn(len(real), latent_dim)",
     clear_g: str = "optimizer_g.zero_grad()",
+    told: str = '{"loss_d": loss_d.detach(), "loss_g": loss_g.detach()}',
 ) -> str:
     return f"""
 def train_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_dim):
@@ -38,14 +40,14 @@ def train_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_
     loss_d = discriminator_loss(discriminator(real), discriminator(fake))
     optimizer_d.zero_grad()
     loss_d.backward()
-    optimizer_d.step()
+    {update_d}
     {between}
     loss_g = {loss_g}
     {clear_g}
     loss_g.backward()
     optimizer_g.step()
     {last}
-    return {{"loss_d": loss_d.detach(), "loss_g": loss_g.detach()}}
+    return {told}
 """
 
 
@@ -67,6 +69,14 @@ MUTANTS = {
             "half of it, as a mean over both batches together",
             0,
             LOSS + f"    return torch.cat([{SOFTPLUS}(-real_logits), {SOFTPLUS}(fake_logits)]).mean()\n",
+        ),
+        (
+            "cross-entropy of sigmoids, whose logarithm torch cuts at -100",
+            2,
+            LOSS
+            + "    entropy = nn.functional.binary_cross_entropy\n"
+            + "    real, fake = real_logits.sigmoid(), fake_logits.sigmoid()\n"
+            + "    return entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))\n",
         ),
         ("signs exchanged", 0, LOSS + f"    return {SOFTPLUS}(real_logits).mean() + {SOFTPLUS}(-fake_logits).mean()\n"),
         (
@@ -97,17 +107,17 @@ MUTANTS = {
     "q3": [
         (
             "square of the standard deviation forgotten",
-            1,
+            2,
             LOGIT + "    return (mu_p - mu_q) * (x - (mu_p + mu_q) / 2) / s\n\n\n" + SMALLEST_RIGHT,
         ),
         (
             "generated over real",
-            1,
+            2,
             LOGIT + "    return (mu_q - mu_p) * (x - (mu_p + mu_q) / 2) / s**2\n\n\n" + SMALLEST_RIGHT,
         ),
         (
             "the probability instead of its logit",
-            0,
+            1,
             LOGIT + "    return torch.sigmoid((mu_p - mu_q) * (x - (mu_p + mu_q) / 2) / s**2)\n\n\n" + SMALLEST_RIGHT,
         ),
         (
@@ -130,6 +140,21 @@ MUTANTS = {
             step(first_z="torch.rand(len(real), latent_dim)", between="z = torch.rand(len(real), latent_dim)"),
         ),
         ("saturating loss", 3, step(loss_g="generator_loss(discriminator(generator(z)), saturating=True)")),
+        (
+            "through the discriminator before its update",
+            3,
+            step(
+                update_d="kept = [p.grad.clone() for p in discriminator.parameters()]",
+                last="[setattr(p, 'grad', g) for p, g in zip(discriminator.parameters(), kept)]; "
+                "optimizer_d.step(); optimizer_d.zero_grad()",
+            ),
+        ),
+        (
+            "the discriminator's loss returned twice",
+            3,
+            step(told='{"loss_d": loss_d.detach(), "loss_g": loss_d.detach()}'),
+        ),
+        ("losses with their graphs", 3, step(told='{"loss_d": loss_d, "loss_g": loss_g}')),
         (
             "the fake of the generator's update is detached",
             2,

@@ -79,6 +79,7 @@ def step(
     clear_g: str = "optimizer_g.zero_grad()",
     last_z: str = "z = torch.randn(len(real), latent_dim)",
     estimate: str = "estimate",
+    steepness: str = "steepness.detach()",
 ) -> str:
     return f"""
 def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_critic, weight):
@@ -98,7 +99,7 @@ def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_
     {clear_g}
     loss_g.backward()
     optimizer_g.step()
-    return {{"estimate": {estimate}, "penalty": steepness.detach(), "loss_g": loss_g.detach()}}
+    return {{"estimate": {estimate}, "penalty": {steepness}, "loss_g": loss_g.detach()}}
 """
 
 
@@ -207,20 +208,20 @@ MUTANTS = {
         ),
     ],
     "q4": [
-        ("no graph", 4, SLOPES.replace(", create_graph=True", "") + QUADRATIC + PENALTY),
+        ("no graph", 5, SLOPES.replace(", create_graph=True", "") + QUADRATIC + PENALTY),
         (
             "one norm for the batch",
-            3,
+            4,
             SLOPES.replace("gradient.flatten(1), dim=1)", "gradient).expand(len(real))") + QUADRATIC + PENALTY,
         ),
         (
             "a norm over the last dimension only",
-            4,
+            5,
             SLOPES.replace("gradient.flatten(1), dim=1", "gradient, dim=-1") + QUADRATIC + PENALTY,
         ),
         (
             "root of a sum of squares: nan where the critic is flat",
-            4,
+            5,
             SLOPES.replace(
                 "torch.linalg.vector_norm(gradient.flatten(1), dim=1)", "gradient.flatten(1).square().sum(1).sqrt()"
             )
@@ -229,28 +230,28 @@ MUTANTS = {
         ),
         (
             "epsilon is the share of the generated sample",
-            4,
+            5,
             SLOPES.replace("share * real + (1 - share) * fake", "share * fake + (1 - share) * real")
             + QUADRATIC
             + PENALTY,
         ),
         (
             "the samples are made to require a gradient, in place",
-            4,
+            5,
             SLOPES.replace("    share =", "    real.requires_grad_(True)\n    share =") + QUADRATIC + PENALTY,
         ),
-        ("A taken to be symmetric", 5, SLOPES + QUADRATIC.replace("(A + A.T) / 2", "A") + PENALTY),
+        ("A taken to be symmetric", 6, SLOPES + QUADRATIC.replace("(A + A.T) / 2", "A") + PENALTY),
         (
             "one epsilon for the batch",
-            5,
+            6,
             SLOPES
             + QUADRATIC
             + PENALTY.replace("torch.rand(len(real), ", "torch.rand(1, ").replace(
                 "dtype=real.dtype)", "dtype=real.dtype).expand(len(real))"
             ),
         ),
-        ("always half-way", 5, SLOPES + QUADRATIC + PENALTY.replace("torch.rand(", "0.5 * torch.ones(")),
-        ("the square of the mean", 5, SLOPES + QUADRATIC + PENALTY.replace(".square().mean()", ".mean().square()")),
+        ("always half-way", 6, SLOPES + QUADRATIC + PENALTY.replace("torch.rand(", "0.5 * torch.ones(")),
+        ("the square of the mean", 6, SLOPES + QUADRATIC + PENALTY.replace(".square().mean()", ".mean().square()")),
     ],
     "q5": [
         ("a factor of 2 lost in the derivative", 3, BEST.replace("(2 * weight)", "weight") + REPORTED + CORRECTED),
@@ -275,16 +276,17 @@ MUTANTS = {
     ],
     "q6": [
         ("one batch of real samples for all updates", 1, step(draw_first="real = draw()", draw="pass")),
-        ("the same latent vectors for the last critic update and the generator", 4, step(last_z="pass")),
+        ("the same latent vectors for the last critic update and the generator", 3, step(last_z="pass")),
         (
             "uniform latent vectors",
-            4,
+            3,
             step(fake_z="torch.rand(len(real), latent_dim)", last_z="z = torch.rand(len(real), latent_dim)"),
         ),
         ("the penalty without its weight", 2, step(loss="critic_loss(critic(real), critic(fake)) + steepness")),
         ("the penalty subtracted", 2, step(loss="critic_loss(critic(real), critic(fake)) - weight * steepness")),
         ("the critic's gradients are never cleared", 2, step(clear_c="pass")),
         ("gradients of the critic's loss are left in the generator", 2, step(fake="generator(z)", clear_g="pass")),
+        ("the penalty is returned with its graph", 2, step(steepness="steepness")),
         ("the estimate is the critic's loss", 2, step(estimate="-estimate")),
     ],
     "q7": [

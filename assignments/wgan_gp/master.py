@@ -700,7 +700,7 @@ if passed("q1", "q2", "q4", "q5"):
             print(
                 f"{pair}, lambda = {weight:g}: exact W1 {exact:.2f}, "
                 f"formula {reported(exact, weight)[0]:.2f}, critic {estimate:.2f}, "
-                f"corrected {corrected(estimate, weight):.2f}"
+                f"corrected {corrected(max(estimate, 0.0), weight):.2f}"
             )
 
 # %% [raw]
@@ -885,7 +885,7 @@ def test_new_latent_vectors(train_step):
 # - A sample **hits** the mode of its nearest centre if it lies within $3\sigma$ of that centre; else it hits none.
 # - A mode is **covered** if at least a share `least` of the samples that it should get, $n / K$, hit it.
 #
-# Write `count_modes`. Then derive `real_hits`, to three digits: the share of *real* samples that hit a mode. (The modes of the ring are far apart. The squared distance of a sample from its centre, divided by $\sigma^2$, is a sum of two squared standard normal variables, and $P(\text{sum} > t) = e^{-t/2}$.) No generator should be expected to get more.
+# Write `count_modes`. Then derive `real_hits`, to three digits: the share of *real* samples that hit a mode. (The modes of the ring are far apart. The squared distance of a sample from its centre, divided by $\sigma^2$, is a sum of two squared standard normal variables, and $P(\text{sum} > t) = e^{-t/2}$.) A generator that gets more is not better than the data: its modes are too narrow.
 
 # %% [raw]
 # # BEGIN SOLUTION

@@ -95,11 +95,11 @@ points: 1
 """ # END TEST CONFIG
 def test_two_layers(conv_padding, transposed_padding):
     got = conv_padding(28, 14, 4, 2)
-    assert got == 1, f"Kernel 4 and stride 2 turn 28 into 14 with a padding of 1: (28 + 2 - 4) / 2 + 1 = 14; yours is {got}."
+    assert got == 1 and isinstance(got, int), f"Kernel 4 and stride 2 turn 28 into 14 with a padding of 1: (28 + 2 - 4) / 2 + 1 = 14; yours is {got!r} (an int is needed)."
     got = conv_padding(28, 28, 4, 1)
     assert got is None, f"With kernel 4 and stride 1, a side of 28 becomes 25, 27, 29, ...: no padding gives 28, so None; yours is {got}."
     got = transposed_padding(7, 14, 3, 2)
-    assert got is not None and tuple(got) == (1, 1), f"Kernel 3 and stride 2 turn 7 into 14 with padding 1 and output padding 1: 12 + 3 - 2 + 1; yours is {got}."
+    assert got is not None and tuple(got) == (1, 1) and all(isinstance(x, int) for x in got), f"Kernel 3 and stride 2 turn 7 into 14 with padding 1 and output padding 1: 12 + 3 - 2 + 1; yours is {got} (two ints are needed)."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -122,7 +122,7 @@ def test_down(conv_padding):
 
 # %%
 """ # BEGIN TEST CONFIG
-points: 2
+points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_up(transposed_padding):
@@ -205,8 +205,9 @@ def test_small_cases(counts, level):
     import torch
     got = torch.as_tensor(counts(4, 2)).tolist()
     assert got == [[4, 4], [4, 4]], f"In a 4x4 kernel at stride 2 each phase has 4 weights; yours are {got}."
-    got = torch.as_tensor(level(torch.tensor([[[[1.0, 0.0], [3.0, 4.0]]]]), 2)).tolist()
-    assert got == [[[[2.0, 2.0], [2.0, 2.0]]]], f"In a 2x2 kernel at stride 2 each weight is a phase; 1, 0, 3 and 4 all become their mean, 2; yours is {got}."
+    got = torch.as_tensor(level(torch.tensor([[[[1.0, 0.0], [3.0, 4.0]]]]), 2))
+    assert tuple(got.shape) == (1, 1, 2, 2), f"The new kernel has the shape {tuple(got.shape)}, expected that of the old one, (1, 1, 2, 2)."
+    assert (got - 2).abs().max() < 1e-5, f"In a 2x2 kernel at stride 2 each weight is a phase; 1, 0, 3 and 4 all become their mean, 2; yours is {got.tolist()}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -231,19 +232,19 @@ def test_level(level):
     for channels_in, channels_out, k, s in ((2, 3, 4, 2), (3, 2, 3, 2), (1, 2, 5, 3), (2, 2, 3, 1)):
         weight = torch.randn(channels_in, channels_out, k, k, dtype=torch.float64, generator=random)
         before = weight.clone()
-        got = level(weight, s)
+        got = torch.as_tensor(level(weight, s)).double()
         assert torch.equal(weight, before), "The kernel that was given has changed; return a new one."
         for a in range(channels_in):
             flat = torch.nn.functional.conv_transpose2d(torch.ones(1, 1, 7, 7, dtype=torch.float64), got[a : a + 1], stride=s)
             inside = flat[0, :, k:-k, k:-k]
             for b in range(channels_out):
                 wanted = float(before[a, b].sum()) / s**2
-                assert (inside[b] - wanted).abs().max() < 1e-9, f"Kernel {k}, stride {s}: a constant of 1 does not become the constant mean of the sums of this pair of channels."
+                assert (inside[b] - wanted).abs().max() < 1e-4, f"Kernel {k}, stride {s}: a constant of 1 does not become the constant mean of the sums of this pair of channels."
         added = got - before
         for r in range(s):
             for c in range(s):
                 spread = added[..., r::s, c::s].flatten(2)
-                assert (spread - spread[..., :1]).abs().max() < 1e-9, f"Kernel {k}, stride {s}: within one phase different numbers were added."
+                assert (spread - spread[..., :1]).abs().max() < 1e-4, f"Kernel {k}, stride {s}: within one phase different numbers were added."
 
 # %% [raw]
 # # END TESTS
@@ -346,6 +347,14 @@ def test_plain_cases(useless_biases, fold):
 # %%
 """ # BEGIN TEST CONFIG
 points: 1
+""" # END TEST CONFIG
+def test_by_hand_agrees(by_hand):
+    follows = (6 - by_hand["running mean"]) / by_hand["running var"] ** 0.5
+    assert abs(by_hand["evaluation"] - follows) < 3e-3, f"From your running mean and variance a 6 becomes {follows:.3f} in evaluation; you have {by_hand['evaluation']}."
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_by_hand(by_hand):
@@ -381,16 +390,16 @@ def test_fold(fold):
     from torch import nn
     torch.manual_seed(4)
     for layer in (nn.Conv2d(3, 5, 3, 2, 1, bias=False), nn.Conv2d(2, 2, 3), nn.ConvTranspose2d(3, 5, 4, 2, 1, bias=False), nn.ConvTranspose2d(4, 4, 3, 2, 1, 1)):
-        layer, norm = layer.double(), nn.BatchNorm2d(layer.out_channels, eps=0.1).double()
+        norm = nn.BatchNorm2d(layer.out_channels, eps=0.1)
         with torch.no_grad():
             for value in (norm.weight, norm.bias, norm.running_mean):
                 value.normal_()
             norm.running_var.uniform_(0.05, 2)
             norm.eval()
-            x = torch.randn(2, layer.in_channels, 6, 6, dtype=torch.float64)
+            x = torch.randn(2, layer.in_channels, 6, 6)
             wanted = norm(layer(x))
             difference = (fold(layer, norm)(x) - wanted).abs().max()
-            assert difference < 1e-9, f"{layer}: folded, it differs from norm(layer(x)) by up to {difference:.3g}."
+            assert difference < 1e-4, f"{layer}: folded, it differs from norm(layer(x)) by up to {difference:.3g}."
             assert torch.equal(norm(layer(x)), wanted), f"{layer}: folding has changed the layer or the norm itself."
 
 # %% [raw]
@@ -719,15 +728,15 @@ hidden: true
 def test_against_the_matrix(steepest_image):
     import torch
     torch.manual_seed(1)
-    for shape, n, stride, padding in (((3, 2, 3, 3), 5, 1, 1), ((2, 1, 4, 4), 7, 2, 1), ((2, 3, 4, 4), 8, 2, 1), ((2, 2, 3, 3), 9, 3, 1)):
-        weight = torch.randn(shape, dtype=torch.float64)
-        basis = torch.eye(shape[1] * n * n, dtype=torch.float64).view(-1, shape[1], n, n)
+    for shape, n, stride, padding in (((3, 2, 3, 3), 5, 1, 1), ((2, 1, 4, 4), 7, 2, 1), ((2, 3, 4, 4), 6, 2, 1), ((2, 2, 3, 3), 7, 3, 1)):
+        weight = torch.randn(shape)
+        basis = torch.eye(shape[1] * n * n).view(-1, shape[1], n, n)
         columns = torch.nn.functional.conv2d(basis, weight, stride=stride, padding=padding).flatten(1)
         wanted = float(torch.linalg.matrix_norm(columns, 2))
-        image, stretch = steepest_image(weight, n, stride, padding, rounds=400)
+        image, stretch = steepest_image(weight, n, stride, padding, rounds=150)
         what = f"Kernel {shape}, side {n}, stride {stride}, padding {padding}"
         assert abs(float(stretch) - wanted) < 0.01 * wanted, f"{what}: the norm is {wanted:.4f}, yours is {float(stretch):.4f}."
-        image = image.detach().double()
+        image = image.detach()
         assert tuple(image.shape) == (1, shape[1], n, n) and abs(float(image.norm()) - 1) < 1e-4, f"{what}: not an image of norm 1 of the right shape."
         reached = float(torch.nn.functional.conv2d(image, weight, stride=stride, padding=padding).norm())
         assert abs(reached - wanted) < 0.01 * wanted, f"{what}: your image is stretched {reached:.4f} times, {wanted:.4f} is possible."
@@ -929,8 +938,8 @@ def test_when_it_advances(hinge_step):
 
 # %%
 scale = profiles.pick(
-    quick=dict(steps=400, seeds=1),
-    book=dict(steps=400, seeds=3),
+    quick=dict(steps=300, seeds=1),
+    book=dict(steps=300, seeds=3),
     full=dict(steps=3_000, seeds=3),
 )
 latent_dim, batches = 64, 1

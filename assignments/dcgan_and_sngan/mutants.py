@@ -84,6 +84,7 @@ def steepest_image(weight, n, stride, padding, rounds=100):
         x = x / x.norm()
     return x, float(F.conv2d(x, weight, stride=stride, padding=padding).norm())
 """
+STRETCH = "float(F.conv2d(x, weight, stride=stride, padding=padding).norm())"
 TAPS = """
 def tap_bound(weight):
     return float(torch.linalg.matrix_norm(weight.detach().permute(2, 3, 0, 1), 2).sum())
@@ -142,10 +143,10 @@ def hinge_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_
 
 MUTANTS = {
     "q1": [
-        ("the division is taken to leave no rest", 3, DOWN.replace("math.ceil(", "int(") + UP),
+        ("the division is taken to leave no rest", 2, DOWN.replace("math.ceil(", "int(") + UP),
         (
             "not checked whether the padding gives the side",
-            2,
+            1,
             DOWN.replace(" if (n_in + 2 * p - k) // s + 1 == n_out else None", "") + UP,
         ),
         (
@@ -184,26 +185,34 @@ MUTANTS = {
     "q3": [
         (
             "variance with n where n - 1 is kept",
-            4,
+            5,
             BY_HAND.replace("1.567", "1.4").replace("4.554", "4.817") + USELESS + FOLD,
         ),
         (
             "a linear layer in front of maps counted as well",
-            4,
+            5,
             BY_HAND + USELESS.replace("nn.BatchNorm1d if isinstance(layer, nn.Linear) else norms", "norms") + FOLD,
         ),
-        ("only the very next layer is looked at", 4, BY_HAND + USELESS.replace("not isinstance(other, moves)", "True") + FOLD),
+        (
+            "only the very next layer is looked at",
+            5,
+            BY_HAND + USELESS.replace("not isinstance(other, moves)", "True") + FOLD,
+        ),
         (
             "any batch norm that comes later counts",
-            3,
+            4,
             BY_HAND
             + USELESS.replace("behind[0], wanted", "behind[0], wanted) or any(isinstance(b, wanted) for b in behind")
             + FOLD,
         ),
-        ("epsilon forgotten", 3, BY_HAND + USELESS + FOLD.replace("(norm.running_var + norm.eps)", "norm.running_var")),
-        ("output channels always first", 3, BY_HAND + USELESS + FOLD.replace("(1, -1, 1, 1) if", "(-1, 1, 1, 1) if")),
-        ("the old bias is not scaled", 2, BY_HAND + USELESS + FOLD.replace("+ (bias - norm.running_mean) * scale", "- norm.running_mean * scale + bias")),
-        ("the layer itself is changed", 3, BY_HAND + USELESS + FOLD.replace("copy.deepcopy(layer)", "layer")),
+        ("epsilon forgotten", 4, BY_HAND + USELESS + FOLD.replace("(norm.running_var + norm.eps)", "norm.running_var")),
+        ("output channels always first", 4, BY_HAND + USELESS + FOLD.replace("(1, -1, 1, 1) if", "(-1, 1, 1, 1) if")),
+        (
+            "the old bias is not scaled",
+            4,
+            BY_HAND + USELESS + FOLD.replace("(bias - norm.running_mean) * scale", "bias - norm.running_mean * scale"),
+        ),
+        ("the layer itself is changed", 4, BY_HAND + USELESS + FOLD.replace("copy.deepcopy(layer)", "layer")),
     ],
     "q4": [
         (
@@ -211,10 +220,20 @@ MUTANTS = {
             3,
             FAN_IN.replace("reach //= layer.stride[0]", "pass") + MEAN_SQUARE + KEEPING,
         ),
-        ("output channels in place of input channels", 2, FAN_IN.replace("layer.in_channels", "layer.out_channels") + MEAN_SQUARE + KEEPING),
+        (
+            "output channels in place of input channels",
+            2,
+            FAN_IN.replace("layer.in_channels", "layer.out_channels") + MEAN_SQUARE + KEEPING,
+        ),
         ("slope not squared", 2, FAN_IN + (MEAN_SQUARE + KEEPING).replace("slope**2", "slope")),
-        ("activations forgotten", 2, FAN_IN + MEAN_SQUARE.replace("* (1 + slope**2) / 2", "") + KEEPING.replace("2 / (n * (1 + slope**2))", "1 / n")),
-        ("the variance in place of its root", 2, FAN_IN + MEAN_SQUARE + KEEPING.replace("math.sqrt(2 / (n * (1 + slope**2)))", "2 / (n * (1 + slope**2))")),
+        (
+            "activations forgotten",
+            2,
+            FAN_IN
+            + MEAN_SQUARE.replace("* (1 + slope**2) / 2", "")
+            + KEEPING.replace("2 / (n * (1 + slope**2))", "1 / n"),
+        ),
+        ("the variance in place of its root", 2, FAN_IN + MEAN_SQUARE + KEEPING.replace("math.sqrt", "float")),
         ("only the first layer", 3, FAN_IN + MEAN_SQUARE.replace("in fan_ins:", "in fan_ins[:1]:") + KEEPING),
     ],
     "q5": [
@@ -222,8 +241,8 @@ MUTANTS = {
         ("the estimate detached", 3, bounded(sigma="(u @ matrix @ v).detach()")),
         ("the old u is returned", 3, bounded(new="old")),
         ("gradient through u and v, which keep their graph", 4, bounded(graph="torch.enable_grad()")),
-        ("Frobenius norm", 1, bounded(sigma="matrix.norm()")),
-        ("the bound forgotten", 1, bounded(used="weight / sigma.clamp(min=1)")),
+        ("Frobenius norm", 0, bounded(sigma="matrix.norm()")),
+        ("the bound forgotten", 0, bounded(used="weight / sigma.clamp(min=1)")),
         ("the matrix is returned in place of the kernel", 4, bounded(used="matrix / (sigma / bound).clamp(min=1)")),
         (
             "u moves only where the weight is shrunk",
@@ -233,12 +252,27 @@ MUTANTS = {
     ],
     "q6": [
         ("no output padding", 2, STEEPEST.replace("padding, rest)", "padding)") + TAPS),
-        ("stretch after A and its transpose: the square", 1, STEEPEST.replace("float(F.conv2d(x, weight, stride=stride, padding=padding).norm())", "float(F.conv_transpose2d(F.conv2d(x, weight, stride=stride, padding=padding), weight, None, stride, padding, rest).norm())") + TAPS),
-        ("norm of the reshaped kernel", 2, STEEPEST.replace("float(F.conv2d(x, weight, stride=stride, padding=padding).norm())", "float(torch.linalg.matrix_norm(weight.flatten(1), 2))") + TAPS),
+        (
+            "stretch after A and its transpose: the square",
+            1,
+            STEEPEST.replace(
+                STRETCH, "float(F.conv_transpose2d(" + STRETCH[6:-8] + ", weight, None, stride, padding, rest).norm())"
+            )
+            + TAPS,
+        ),
+        (
+            "norm of the reshaped kernel",
+            2,
+            STEEPEST.replace(STRETCH, "float(torch.linalg.matrix_norm(weight.flatten(1), 2))") + TAPS,
+        ),
         ("a single round", 2, STEEPEST.replace("range(rounds)", "range(1)") + TAPS),
-        ("sum of absolute values", 3, STEEPEST + TAPS.replace("torch.linalg.matrix_norm(weight.detach().permute(2, 3, 0, 1), 2).sum()", "weight.abs().sum()")),
+        (
+            "sum of absolute values",
+            3,
+            STEEPEST + TAPS.replace("torch.linalg.matrix_norm(weight.detach().permute(2, 3, 0, 1), 2)", "weight.abs()"),
+        ),
         ("Frobenius norms of the taps", 3, STEEPEST + TAPS.replace("0, 1), 2).sum()", "0, 1)).sum()")),
-        ("norms of the kernels of each pair of channels", 3, STEEPEST + TAPS.replace(".permute(2, 3, 0, 1)", "")),
+        ("norms of the kernels of each pair of channels", 2, STEEPEST + TAPS.replace(".permute(2, 3, 0, 1)", "")),
     ],
     "q7": [
         ("gradients of the generator's loss stay in the discriminator", 3, step(last="pass")),
@@ -246,11 +280,26 @@ MUTANTS = {
         ("advances once a step", 3, step(first="advance(discriminator)", inner="pass")),
         ("never advances", 3, step(inner="pass")),
         ("the same latent vectors for all updates", 3, step(fake="generator(z).detach()")),
-        ("cross-entropy", 2, step(loss_d="F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()", loss_g="F.softplus(-discriminator(generator(z))).mean()")),
-        ("no margin: the critic's loss of a Wasserstein GAN", 2, step(loss_d="fake_logits.mean() - real_logits.mean()")),
+        (
+            "cross-entropy",
+            2,
+            step(
+                loss_d="F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()",
+                loss_g="F.softplus(-discriminator(generator(z))).mean()",
+            ),
+        ),
+        (
+            "no margin: the critic's loss of a Wasserstein GAN",
+            2,
+            step(loss_d="fake_logits.mean() - real_logits.mean()"),
+        ),
         ("margins at 0", 2, step(loss_d="F.relu(-real_logits).mean() + F.relu(fake_logits).mean()")),
         ("the generator has a hinge as well", 2, step(loss_g="F.relu(1 - discriminator(generator(z))).mean()")),
         ("signs exchanged", 2, step(loss_d="F.relu(1 + real_logits).mean() + F.relu(1 - fake_logits).mean()")),
-        ("half of the discriminator's loss", 2, step(loss_d="(F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()) / 2")),
+        (
+            "half of the discriminator's loss",
+            2,
+            step(loss_d="(F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()) / 2"),
+        ),
     ],
 }

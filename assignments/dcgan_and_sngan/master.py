@@ -945,15 +945,13 @@ scale = profiles.pick(
 latent_dim, batches = 64, 1
 rate_g, rate_d = 1e-3, 1e-2
 bounds = (None, 1.0)  # None: weights are used as they are
-train_set = data.load("digits", size=16, device=device)
-test_set = data.load("digits", size=16, split="test", device=device)
 
 
-def draw_weights(network, slope):
-    """First weights that keep the mean square; biases start at 0."""
+def draw_weights(network, std=None):
+    """First weights: of this std, or such that they keep the mean square; biases 0."""
     for layer in network:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, keeping_std(fan_in(layer), slope))
+            nn.init.normal_(layer.weight, 0.0, std or keeping_std(fan_in(layer), 0.2))
             nn.init.zeros_(layer.bias)
         if isinstance(layer, nn.ConvTranspose2d):
             layer.weight.data = level(layer.weight.data, layer.stride[0])
@@ -975,8 +973,8 @@ def networks(bound):
         nn.Conv2d(16, 32, 4, 2, conv_padding(*down[1])), nn.LeakyReLU(0.2),
         nn.Flatten(), nn.Linear(512, 1), nn.Flatten(0),
     )
-    draw_weights(generator, slope=0.0)
-    draw_weights(discriminator, slope=0.2)
+    draw_weights(generator, std=0.02)  # as in DCGAN: batch norm corrects the scale
+    draw_weights(discriminator)
     for position in useless_biases(generator):
         generator[position].bias = None
     for layer in discriminator:
@@ -1005,6 +1003,8 @@ def train(seed, bound, steps):
 
 runs = {}
 if passed("q1", "q2", "q3", "q4", "q5", "q6", "q7"):
+    train_set = data.load("digits", size=16, device=device)
+    test_set = data.load("digits", size=16, split="test", device=device)
     judge = metrics.judge("digits", 16, device)
     reference = judge.features(test_set.draw(500))
     floor = metrics.frechet_distance(judge.features(train_set.draw(500)), reference)

@@ -982,7 +982,190 @@ def test_shares(obedience, worst_confusion):
 # # END QUESTION
 
 # %% [markdown]
-# TRAIN
+# ## Train it
+#
+# Your pieces, on a made world: the letters A to D, bold, in two sizes, six inks and six backgrounds, 12×12 pixels. A caption always names letter, ink and background; of size, weight, slant, font and texture it says each with probability ½. Only the size varies, so the other four are words about which nobody can be wrong. Four pairs of letter and ink are **never shown** in the training: a black A, a brown B, a purple C, a blue D. Whether they can be ordered all the same is to be seen.
+
+# %%
+scale = profiles.pick(
+    quick=dict(steps=800, seeds=1, width=12),
+    book=dict(steps=800, seeds=3, width=12),
+    full=dict(steps=6_000, seeds=3, width=32),
+)
+latent_dim = 32
+world = dict(
+    family="DejaVu Sans", weight="bold", slant="upright", texture="plain",
+    character=list("ABCD"),
+)
+train_set = glyphs.make(4_000, seed=0, size=12, fixed=world).to(device)
+test_set = glyphs.make(1_000, seed=1, size=12, fixed=world).to(device)
+judge = metrics.judge("glyphs", 32, device)
+
+
+def never_shown(images):
+    """Return which items (N,) have a pair of letter and ink that is held out."""
+    return (images.factors["character"] + images.factors["ink"]) % 6 == 0
+
+
+for caption in test_set.captions()[:3]:
+    print(caption)
+
+# %% [markdown]
+# The networks are given. The generator lays an encoding of the caption beside the latent vector; the discriminator ends in your `projection_logit`. Change widths, rates or `steps` as you like; with a GPU the run is larger by itself.
+
+# %%
+class Generator(nn.Module):
+    """Maps latents (B, latent_dim) and captions (B, V) to images (B, 3, 12, 12)."""
+
+    def __init__(self, num_words, width):
+        super().__init__()
+        self.encode = nn.Sequential(nn.Linear(num_words, 64), nn.LeakyReLU(0.2))
+        self.first = nn.Linear(latent_dim + 64, 4 * width * 9, bias=False)
+        self.draw = nn.Sequential(
+            nn.BatchNorm2d(4 * width), nn.ReLU(),
+            nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * width), nn.ReLU(),
+            nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, 3, 3, padding=1), nn.Tanh(),
+        )
+
+    def forward(self, z, captions):
+        both = torch.cat([z, self.encode(captions)], 1)
+        return self.draw(self.first(both).unflatten(1, (-1, 3, 3)))
+
+
+class Discriminator(nn.Module):
+    """Maps images (B, 3, 12, 12) and captions (B, V) to logits (B,)."""
+
+    def __init__(self, num_words, width):
+        super().__init__()
+        self.phi = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(),
+        )
+        self.psi = nn.Linear(4 * width * 9, 1)
+        self.vectors = nn.Parameter(0.05 * torch.randn(num_words, 4 * width * 9))
+
+    def forward(self, images, captions):
+        phi = self.phi(images)
+        return projection_logit(self.psi(phi)[:, 0], phi, self.vectors, captions)
+
+
+def train(seed, steps):
+    """Return a trained generator and its two losses, one of each every 20 steps."""
+    torch.manual_seed(seed)
+    G = Generator(len(vocabulary), scale.width).to(device)
+    D = Discriminator(len(vocabulary), scale.width).to(device)
+    adams = [
+        torch.optim.Adam(network.parameters(), rate, betas=(0.5, 0.999))
+        for network, rate in ((G, 4e-3), (D, 2e-3))
+    ]
+    falling = [  # the rates fall to 0 in the second half
+        torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1, 2 - 2 * step / steps))
+        for adam in adams
+    ]
+    losses = []
+    for step in range(steps):
+        i = torch.randint(len(images), (64,), device=device)
+        told = train_step(G, D, *adams, images[i], captions[i], always, latent_dim)
+        for schedule in falling:
+            schedule.step()
+        if step % 20 == 0:
+            losses.append((float(told["loss_d"]), float(told["loss_g"])))
+    return G.eval(), losses
+
+# %% [markdown]
+# **What is measured.** The course's judge of this world, which has never seen one of these images, reads letter and size (enlarged to its 32 pixels); ink and background come from the colours themselves. The orders are the captions of 1,000 test images, and the first line says what these *real* images get: no generator should be expected to beat it. Whoever guesses gets 25 % of the letters, 17 % of inks and backgrounds and 50 % of the sizes.
+
+# %%
+def shows(x):
+    """Return what images (n, 3, 12, 12) show: for each kind of word the numbers (n,)."""
+    large = functional.interpolate(x, (32, 32), mode="bilinear")
+    letter, size = judge.probabilities(large).argmax(1), judge.factors(large)["scale"]
+    return {"letter": letter, **glyphs.measured_colors(x), "size": size}
+
+
+def measure(name, x):
+    """Print what share of each kind of word is obeyed; return the confusion matrices."""
+    found, new, tables = shows(x), never_shown(test_set), {}
+    for label, part in ((name, ~new), ("  never shown", new)):
+        line = f"{label:14}"
+        for word, (ordered, said, number) in orders.items():
+            here = said & part
+            table = confusion(ordered[here], found[word][here], number)
+            line += f" {word} {float(obedience(table)[0]):6.1%} "
+            tables.setdefault(word, table)
+        print(line)
+    return tables
+
+
+if passed("q2", "q4", "q5", "q6", "q7"):
+    seen = ~never_shown(train_set)
+    sentences = train_set.captions()
+    vocabulary = build_vocabulary(sentences)
+    images, captions = train_set.images()[seen], word_sets(sentences, vocabulary).to(device)[seen]
+    named = {*"ABCD", *glyphs.INKS, *glyphs.BACKGROUNDS}
+    always = torch.tensor([word in named for word in vocabulary], device=device)
+    tests = word_sets(test_set.captions(), vocabulary).to(device)
+    size_said = tests[:, [vocabulary.index(word) for word in ("small", "large")]].any(1)
+    everywhere = torch.ones_like(size_said)
+    orders = {
+        "letter": (test_set.factors["character"], everywhere, 10),
+        "ink": (test_set.factors["ink"], everywhere, 6),
+        "background": (test_set.factors["background"], everywhere, 6),
+        "size": (test_set.factors["scale"], size_said, 2),
+    }
+    measure("real", test_set.images())
+    for seed in range(scale.seeds):
+        G, losses = train(seed, scale.steps)
+        with torch.no_grad():
+            drawn = G(torch.randn(len(tests), latent_dim, device=device), tests)
+        tables = measure(f"seed {seed}", drawn)
+        for word in ("letter", "ink"):
+            names = list("ABCDEFGHIJ") if word == "letter" else list(glyphs.INKS)
+            i, j = worst_confusion(tables[word])
+            print(f"  {word}: most often confused, {names[i]} drawn as {names[j]}")
+
+# %%
+# @title Figure: letters and inks of the last run, none of them chosen, and what was confused
+if passed("q2", "q4", "q5", "q6", "q7"):
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+    wanted = [f"a large {ink} {letter} on a white background" for letter in "ABCD" for ink in glyphs.INKS]
+    with torch.no_grad():
+        grid = G(torch.randn(24, latent_dim, device=device), word_sets(wanted, vocabulary).to(device))
+    plot.images(grid.cpu(), columns=6, ax=axes[0], title="ordered: A to D, large, on white,\n" + ", ".join(glyphs.INKS))
+    for ax, word in zip(axes[1:], ("letter", "ink")):
+        table = tables[word].cpu()
+        names = list("ABCDEFGHIJ") if word == "letter" else list(glyphs.INKS)
+        rows = [i for i in range(len(names)) if table[i].sum()]
+        shares = table[rows] / table[rows].sum(1, keepdim=True)
+        ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+        for i, j in ((i, j) for i in range(len(rows)) for j in range(len(names)) if shares[i, j] >= 0.005):
+            ax.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=8, color="black" if shares[i, j] > 0.6 else "white")
+        ax.set(xlabel=f"{word} that was read", ylabel="ordered", title="share of each row, in %")
+        ax.set_xticks(range(len(names)), names, rotation=45 if word == "ink" else 0)
+        ax.set_yticks(range(len(rows)), [names[i] for i in rows])
+    plt.show()
+
+# %% [markdown]
+# Now write captions of your own. What happens with a word that the vocabulary does not have, without any background, or with two inks?
+
+# %%
+mine = [
+    "a large red B on a white background",
+    "a small blue C on a yellow background",
+    "a large B",
+    "a purple dog on a lime background",
+    "a red blue A on a white background",
+]
+if passed("q2", "q4", "q5", "q6", "q7"):
+    rows = word_sets(mine, vocabulary).to(device).repeat_interleave(6, 0)
+    with torch.no_grad():
+        own = G(torch.randn(len(rows), latent_dim, device=device), rows)
+    ax = plot.images(own.cpu(), columns=6, title="six samples for each of the captions, from above")
+    plt.show()
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -992,7 +1175,16 @@ def test_shares(obedience, worst_confusion):
 
 # %% [markdown]
 # ## Question 8: report
-# x
+#
+# Train with at least **three seeds**, then change **one thing** that has to do with the condition, say beforehand which words it will touch and why, and train with the same seeds again. For instance: no wrong captions (let `wrong_captions` call no pair valid), a mean over the words in place of their sum, wrong captions that change one word only, fewer images of one letter, a caption encoder that reads in order, half the steps. Report in about 300 words and one table, with at least one figure of samples that are not chosen.
+#
+# | Points | For |
+# |---|---|
+# | 2 | a prediction by kind of word (letter, ink, background, size) that was made before the run and could have failed, with its reason |
+# | 2 | a table with every seed of both settings, pairs that were shown and never shown apart, and beside them what real images and guessing get; the same test captions everywhere |
+# | 2 | what the confusion matrices say: which values are taken for which, in how many seeds, and whether letters that were never shown in an ink differ from the others |
+# | 1 | what the samples show besides obedience, in words that somebody else could check: whether images of one caption differ, what becomes of an unknown word or of two inks |
+# | 1 | what your numbers do not show: seeds, budget, the judge, the size of this world |
 
 # %% [raw]
 # # BEGIN SOLUTION

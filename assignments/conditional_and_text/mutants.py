@@ -1,9 +1,7 @@
 """Wrong answers that people give, each with the points that its question must get."""
 
 PARTS = "def two_parts(p, q):\n"
-PARTS_RIGHT = PARTS + (
-    "    image = p.sum(0).log() - q.sum(0).log()\n    return image, p.log() - q.log() - image\n"
-)
+PARTS_RIGHT = PARTS + ("    image = p.sum(0).log() - q.sum(0).log()\n    return image, p.log() - q.log() - image\n")
 BEST = '\n\nbest = {"a with label 1": 0.5714, "b with label 1": 0.3333, "a without a label": 0.5}\n'
 
 LABEL = "def label_part(phi, A, a, B, b):\n"
@@ -191,7 +189,8 @@ MUTANTS = {
             3,
             LABEL_RIGHT
             + LOGIT
-            + "    said = conditions / conditions.sum(1, keepdim=True)\n    return base + ((said @ vectors) * phi).sum(1)\n",
+            + "    said = conditions / conditions.sum(1, keepdim=True)\n"
+            + "    return base + ((said @ vectors) * phi).sum(1)\n",
         ),
         (
             "only the first word of a caption",
@@ -256,9 +255,7 @@ MUTANTS = {
         (
             "uniform over the labels that occur",
             4,
-            GRADIENT_RIGHT
-            + VERDICTS_RIGHT.replace("1 / num_labels", "1 / int((p > 0).sum())")
-            + LABELS_RIGHT,
+            GRADIENT_RIGHT + VERDICTS_RIGHT.replace("1 / num_labels", "1 / int((p > 0).sum())") + LABELS_RIGHT,
         ),
     ],
     "q4": [
@@ -268,7 +265,7 @@ MUTANTS = {
         ("counts in the rows", 4, words(put="row[number.get(word, 0)] += 1") + SAME),
         ("unknown words left out", 3, words(put="row[number[word]] = 1 if word in number else 0") + SAME),
         ("in the order in which words come, and no unknown", 3, words(order="kept", first="") + SAME),
-        ("the order of words is believed to matter", 4, words() + SAME.replace("dog\": True", "dog\": False")),
+        ("the order of words is believed to matter", 4, words() + SAME.replace('dog": True', 'dog": False')),
     ],
     "q5": [
         (
@@ -279,9 +276,7 @@ MUTANTS = {
         (
             "the caption of the image before, whatever it says",
             3,
-            WRONG
-            + "    return captions.roll(1, 0), torch.ones(len(captions), dtype=torch.bool)\n\n\n"
-            + TRIPLE_RIGHT,
+            WRONG + "    return captions.roll(1, 0), torch.ones(len(captions), dtype=torch.bool)\n\n\n" + TRIPLE_RIGHT,
         ),
         (
             "the first caption that contradicts",
@@ -346,8 +341,14 @@ MUTANTS = {
         (
             "only as many rows as values that occur",
             2,
-            measure(least="0").replace("counts.view(num_values, num_values)", "counts.view(int(ordered.max()) + 1, -1)"),
+            measure(least="0").replace(
+                "counts.view(num_values, num_values)", "counts.view(int(ordered.max()) + 1, -1)"
+            ),
         ),
-        ("a row without orders counts as a confusion", 3, measure(shares="table.double() / table.sum(1, keepdim=True)")),
+        (
+            "a row without orders counts as a confusion",
+            3,
+            measure(shares="table.double() / table.sum(1, keepdim=True)"),
+        ),
     ],
 }

@@ -106,6 +106,14 @@ def test_label_part(two_parts):
 
 # %%
 """ # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_three_probabilities(best):
+    for key in ("a with label 1", "b with label 1", "a without a label"):
+        assert 0 <= float(best[key]) <= 1, f"D for {key} is a probability, from 0 to 1; yours is {best[key]}."
+
+# %%
+""" # BEGIN TEST CONFIG
 points: 1
 hidden: true
 """ # END TEST CONFIG
@@ -134,7 +142,7 @@ def test_on_paper(best):
 #
 # $$\log p(y \mid x) - \log q(y \mid x) = \langle v_y, \phi(x) \rangle + c_y + r(x),$$
 #
-# where $r$ does not depend on the label, and **write** $v$, $c$ and $r$. (For large numbers, `torch.logsumexp` does with care what its name says.) So only an inner product with a vector of the label's own is needed; $r$ and the image part are functions of the image alone, which an ordinary layer can learn. This is the projection discriminator of Miyato and Koyama (2018). In programs $c_y$ is usually dropped.
+# where $r$ does not depend on the label, and **write** $v$, $c$ and $r$. (For large numbers, `torch.logsumexp` does with care what its name says.) So all that the label has to bring is a vector of its own, for an inner product; $r$ and the image part are functions of the image alone, for which a layer $\psi$ that sees no label is enough. This is the projection discriminator of Miyato and Koyama (2018). In programs $c_y$ is usually dropped.
 #
 # A caption is a condition of several words, a row of zeros and ones with a 1 for each word that is said; a label is the special case with a single 1. Each word $w$ has a vector $v_w$, and their inner products are added:
 #
@@ -272,7 +280,7 @@ def test_logit_of_many_words(projection_logit):
 #
 # Let $t_i$ be 1 if pair $i$ of a batch of $n$ is a real one and 0 if not, $\ell_i$ its logit from question 2, and $c_{iw}$ be 1 if word $w$ is said in its condition and else 0. The discriminator's loss is $L = \frac1n \sum_i \bigl(\log(1 + e^{\ell_i}) - t_i \ell_i\bigr)$. Derive $\partial L / \partial v_w$ on paper and **write it** for all words at once, in closed form, without calling autograd. Which words does a batch teach nothing?
 #
-# The answer says that a word which is hardly ever said hardly ever learns, and so a rare label looks like one that needs help. Many programs therefore ask for all labels equally often when they make fakes. But labels that are uniform among the fakes and not in the data tell the discriminator something before it has seen the image. Suppose that the generator is perfect, $p(x \mid y) = q(x \mid y)$, and draws its $K$ labels uniformly. **Write the best $D^*$ of a (perfect) image with each label**, from the labels of the training set.
+# The answer says that a word which is hardly ever said hardly ever learns. It looks like help for rare labels when a program makes fakes for all labels equally often, as many do. But labels that are uniform among the fakes and not in the data tell the discriminator something before it has seen the image. Suppose that the generator is perfect, $p(x \mid y) = q(x \mid y)$, and draws its $K$ labels uniformly. **Write the best $D^*$ of a (perfect) image with each label**, from the labels of the training set.
 #
 # And **write the remedy**: draw labels for $n$ fakes that are as frequent as in the data whatever $n$ is, at random, and with nothing given but the labels of the training set.
 
@@ -413,7 +421,7 @@ def test_frequencies(labels_for_fakes):
 #
 # - words are what stands between spaces, without a comma or full stop at their ends;
 # - upper and lower case are different: `A` is a letter to be drawn, `a` is an article;
-# - the vocabulary begins with `"<unknown>"`; then come, in the order of Python's `sorted`, the words that occur in at least `least` captions. (A word that was seen twice in training has learned nothing, as question 3 says; it is better called unknown.)
+# - the vocabulary begins with `"<unknown>"`; then come, in the order of Python's `sorted`, the words that occur in at least `least` captions. (The vector of a word that was seen twice has hardly learned anything, as question 3 says; it is better called unknown.)
 # - a word that is not in the vocabulary sets the 1 of `"<unknown>"`. Nothing raises: users type what they like.
 #
 # Sets forget things. Say which of the four pairs of captions have **the same row** (with all of their words in the vocabulary), `True` or `False`.
@@ -513,6 +521,13 @@ def test_sets(word_sets):
     got = word_sets(captions, vocabulary).tolist()
     for caption, a, b in zip(captions, got, wanted):
         assert a == b, f"With the vocabulary {vocabulary} the caption {caption!r} is {b}; yours is {[int(value) for value in a]}."
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_true_or_false(same_row):
+    assert len(same_row) == 4 and all(isinstance(value, bool) for value in same_row.values()), f"Four times True or False; yours is {list(same_row.values())}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -733,7 +748,7 @@ def test_both_learn(train_step):
 
     # some wrong captions and some loss, so that this question does not wait for the last one
     names["wrong_captions"] = lambda captions, always: (captions.flip(0), torch.ones(len(captions), dtype=torch.bool))
-    names["matching_loss"] = lambda *logits: sum(softplus(sign * part).sum() for sign, part in zip((-1, 1, 1), logits))
+    names["matching_loss"] = lambda right, wrong, fake: softplus(-right).sum() + softplus(torch.cat([wrong, fake])).sum()
     try:
         torch.manual_seed(0)
         G, D = Two(3 + 5, 4), Two(4 + 5, 1)
@@ -846,7 +861,7 @@ def test_new_latent_vectors(train_step):
             return self.linear(torch.cat([images.flatten(1), captions], 1))[:, 0]
 
     names["wrong_captions"] = lambda captions, always: (captions.flip(0), torch.ones(len(captions), dtype=torch.bool))
-    names["matching_loss"] = lambda *logits: sum(softplus(sign * part).sum() for sign, part in zip((-1, 1, 1), logits))
+    names["matching_loss"] = lambda right, wrong, fake: softplus(-right).sum() + softplus(torch.cat([wrong, fake])).sum()
     try:
         torch.manual_seed(3)
         G, D = Spy(), Reader()
@@ -988,8 +1003,8 @@ def test_shares(obedience, worst_confusion):
 
 # %%
 scale = profiles.pick(
-    quick=dict(steps=800, seeds=1, width=12),
-    book=dict(steps=800, seeds=3, width=12),
+    quick=dict(steps=1_000, seeds=1, width=12),
+    book=dict(steps=1_000, seeds=3, width=12),
     full=dict(steps=6_000, seeds=3, width=32),
 )
 latent_dim = 32

@@ -51,10 +51,10 @@ print(f"torch {torch.__version__} on {device}")
 
 # %%
 def two_parts(p, q):
-    """Split the best logit for joint probabilities p and q, tensors of shape (K, n), all entries positive.
+    """Split the best logit for joint probabilities p and q, (K, n), all entries positive.
 
     Returns:
-        (image, label) of shapes (n,) and (K, n); image + label is the best logit of each pair.
+        (image, label) of shapes (n,) and (K, n); image + label is the best logit.
     """
     # BEGIN SOLUTION
     image = p.sum(0).log() - q.sum(0).log()
@@ -142,7 +142,7 @@ def test_on_paper(best):
 #
 # $$\log p(y \mid x) - \log q(y \mid x) = \langle v_y, \phi(x) \rangle + c_y + r(x),$$
 #
-# where $r$ does not depend on the label, and **write** $v$, $c$ and $r$. (For large numbers, `torch.logsumexp` does with care what its name says.) So all that the label has to bring is a vector of its own, for an inner product; $r$ and the image part are functions of the image alone, for which a layer $\psi$ that sees no label is enough. This is the projection discriminator of Miyato and Koyama (2018). In programs $c_y$ is usually dropped.
+# where $r$ does not depend on the label, and **write** $v$, $c$ and $r$. (For large numbers, `torch.logsumexp` does with care what its name says.) So all that the label has to bring is a vector of its own, for an inner product; $r$ and the image part are functions of the image alone, for which a layer $\psi$ that sees no label is enough. This is the projection discriminator of [Miyato and Koyama (2018)](https://arxiv.org/abs/1802.05637). In programs $c_y$ is usually dropped.
 #
 # A caption is a condition of several words, a row of zeros and ones with a 1 for each word that is said; a label is the special case with a single 1. Each word $w$ has a vector $v_w$, and their inner products are added:
 #
@@ -162,7 +162,8 @@ def label_part(phi, A, a, B, b):
         A, B: weights of the two softmax classifiers, (K, F); a, b: their biases, (K,).
 
     Returns:
-        (v, c, r) of shapes (K, F), (K,) and (n,); phi @ v.T + c + r[:, None] is the label part, (n, K).
+        (v, c, r) of shapes (K, F), (K,) and (n,): the label part, (n, K), is
+        phi @ v.T + c + r[:, None].
     """
     # BEGIN SOLUTION
     rest = torch.logsumexp(phi @ B.T + b, dim=1) - torch.logsumexp(phi @ A.T + a, dim=1)
@@ -177,7 +178,8 @@ def projection_logit(base, phi, vectors, conditions):
         base: psi of each image, (n,).
         phi: features, (n, F).
         vectors: one row per word (or label), (V, F).
-        conditions: zeros and ones, float, (n, V); row i has a 1 for each word that caption i says.
+        conditions: zeros and ones, float, (n, V); row i has a 1 for each word that
+            caption i says.
     """
     # BEGIN SOLUTION
     return base + ((conditions @ vectors) * phi).sum(1)
@@ -289,11 +291,11 @@ def test_logit_of_many_words(projection_logit):
 
 # %%
 def vectors_gradient(phi, conditions, logits, targets):
-    """Return the gradient (V, F) of the discriminator's loss with respect to the words' vectors.
+    """Return the gradient (V, F) of the loss with respect to the words' vectors.
 
     Args:
         phi: features, (n, F); conditions: zeros and ones, float, (n, V).
-        logits: of the n pairs, (n,); targets: float, 1 for real pairs and 0 for others, (n,).
+        logits: of the n pairs, (n,); targets: float, 1 for real pairs, else 0, (n,).
     """
     # BEGIN SOLUTION
     slopes = (torch.sigmoid(logits) - targets) / len(logits)
@@ -302,7 +304,7 @@ def vectors_gradient(phi, conditions, logits, targets):
 
 
 def verdicts(labels, num_labels):
-    """Return the best D (num_labels,) of a perfect image of each label when labels of fakes are uniform.
+    """Return the best D (num_labels,) of a perfect image, if fakes have uniform labels.
 
     Args:
         labels: labels of the training set, integers from 0 to num_labels - 1, (N,).
@@ -314,7 +316,10 @@ def verdicts(labels, num_labels):
 
 
 def labels_for_fakes(labels, n):
-    """Return n labels (n,), drawn independently and as frequent as in labels (N,); n may be larger than N."""
+    """Return n labels (n,), drawn independently, as frequent as in labels (N,).
+
+    n may be larger than N.
+    """
     # BEGIN SOLUTION
     return labels[torch.randint(len(labels), (n,), device=labels.device)]
     # END SOLUTION
@@ -431,7 +436,7 @@ def test_frequencies(labels_for_fakes):
 
 # %%
 def build_vocabulary(captions, least=1):
-    """Return the list of words: "<unknown>", then those in at least `least` of the captions, sorted."""
+    """Return the list of words: "<unknown>", then those in `least` captions or more, sorted."""
     # BEGIN SOLUTION
     counts = {}
     for caption in captions:
@@ -442,7 +447,10 @@ def build_vocabulary(captions, least=1):
 
 
 def word_sets(captions, vocabulary):
-    """Return zeros and ones, a float32 tensor (len(captions), len(vocabulary)): which words each caption has."""
+    """Return which words each caption has: zeros and ones, a float32 tensor.
+
+    Its shape is (len(captions), len(vocabulary)).
+    """
     # BEGIN SOLUTION
     number = {word: i for i, word in enumerate(vocabulary)}
     rows = torch.zeros(len(captions), len(vocabulary))
@@ -550,7 +558,7 @@ def test_same_row(same_row):
 # %% [markdown]
 # ## Question 5: pairs that do not match
 #
-# A discriminator that is shown real images with their captions, and generated ones, can win for a while by looking at the images alone. So that it has to read, Reed et al. (2016) also show it **real images with wrong captions** and have it call them fake. With the logits $\ell$ of right pairs, wrong pairs and generated pairs, the loss is
+# A discriminator that is shown real images with their captions, and generated ones, can win for a while by looking at the images alone. So that it has to read, [Reed et al. (2016)](https://arxiv.org/abs/1605.05396) also show it **real images with wrong captions** and have it call them fake. With the logits $\ell$ of right pairs, wrong pairs and generated pairs, the loss is
 #
 # $$\mathcal{L}_D = \tfrac1n\sum_i \log(1 + e^{-\ell_i^{\text{right}}}) + \tfrac12\,\tfrac1m\sum_j \log(1 + e^{\ell_j^{\text{wrong}}}) + \tfrac12\,\tfrac1k\sum_i \log(1 + e^{\ell_i^{\text{fake}}}) .$$
 #
@@ -567,11 +575,11 @@ def wrong_captions(captions, always):
 
     Args:
         captions: zeros and ones, float, (B, V).
-        always: which words are said, one way or another, by every caption, Boolean (V,).
+        always: marks the words of letter, ink and background, Boolean (V,).
 
     Returns:
-        (wrong, valid): float (B, V) and Boolean (B,). Rows of wrong that are not valid are
-        rows of captions too, whichever.
+        (wrong, valid): float (B, V) and Boolean (B,). Where valid is False, any caption
+        of the batch may stand in wrong.
     """
     # BEGIN SOLUTION
     said = captions[:, always]
@@ -583,7 +591,7 @@ def wrong_captions(captions, always):
 
 
 def matching_loss(right, wrong, fake):
-    """Return the discriminator's loss, a scalar, from logits (n,), (m,) and (k,); m may be 0."""
+    """Return the discriminator's loss, a scalar, from logits (n,), (m,), (k,); m may be 0."""
     # BEGIN SOLUTION
     softplus = nn.functional.softplus
     loss = softplus(-right).mean() + 0.5 * softplus(fake).mean()
@@ -697,11 +705,12 @@ def train_step(G, D, optimizer_g, optimizer_d, images, captions, always, latent_
     """Update the discriminator D once, then the generator G once.
 
     Args:
-        G: called as G(z, captions), gives images; D: called as D(images, captions), gives logits.
-        images: real images, (B, C, H, W); captions: theirs, (B, V); always: see wrong_captions.
+        G: G(z, captions) gives images; D: D(images, captions) gives logits, (B,).
+        images: real images, (B, C, H, W); captions: theirs, (B, V).
+        always: see wrong_captions.
 
     Returns:
-        The two losses before their updates, as detached scalars: {"loss_d": ..., "loss_g": ...}.
+        {"loss_d": ..., "loss_g": ...}, the losses before their updates, detached scalars.
     """
     # BEGIN SOLUTION
     wrong, valid = wrong_captions(captions, always)
@@ -895,7 +904,7 @@ def test_new_latent_vectors(train_step):
 
 # %%
 def confusion(ordered, read, num_values):
-    """Return the int64 matrix (num_values, num_values) of counts: rows are orders, columns what was read.
+    """Return the int64 matrix (num_values, num_values) of counts, a row for each order.
 
     Args:
         ordered, read: integers from 0 to num_values - 1, (n,).
@@ -907,7 +916,7 @@ def confusion(ordered, read, num_values):
 
 
 def obedience(table):
-    """Return (share obeyed, a float or scalar; share for each value, (K,)) of a confusion matrix (K, K)."""
+    """Return (share of all orders obeyed, share for each value (K,)) of a matrix (K, K)."""
     # BEGIN SOLUTION
     table = table.double()
     obeyed = table.diagonal()
@@ -916,7 +925,7 @@ def obedience(table):
 
 
 def worst_confusion(table):
-    """Return (ordered, read), two different ints: the largest share of a row (K, K) off the diagonal."""
+    """Return (ordered, read), two ints: the largest share of a row off the diagonal (K, K)."""
     # BEGIN SOLUTION
     shares = table.double() / table.sum(1, keepdim=True).clamp(min=1)
     place = int(shares.fill_diagonal_(-1).argmax())
@@ -1026,7 +1035,7 @@ for caption in test_set.captions()[:3]:
     print(caption)
 
 # %% [markdown]
-# The networks are given. The generator lays an encoding of the caption beside the latent vector; the discriminator ends in your `projection_logit`. Change widths, rates or `steps` as you like; with a GPU the run is larger by itself.
+# The networks are given (without batch norm in the discriminator: one caption's verdict should not depend on the others). The generator lays an encoding of the caption beside the latent vector; the discriminator ends in your `projection_logit`. Change widths, rates or `steps` as you like; with a GPU the run is larger by itself.
 
 # %%
 class Generator(nn.Module):
@@ -1078,7 +1087,7 @@ def train(seed, steps):
         for network, rate in ((G, 4e-3), (D, 2e-3))
     ]
     falling = [  # the rates fall to 0 in the second half
-        torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1, 2 - 2 * step / steps))
+        torch.optim.lr_scheduler.LambdaLR(adam, lambda t: min(1, 2 - 2 * t / steps))
         for adam in adams
     ]
     losses = []
@@ -1092,18 +1101,18 @@ def train(seed, steps):
     return G.eval(), losses
 
 # %% [markdown]
-# **What is measured.** The course's judge of this world, which has never seen one of these images, reads letter and size (enlarged to its 32 pixels); ink and background come from the colours themselves. The orders are the captions of 1,000 test images, and the first line says what these *real* images get: no generator should be expected to beat it. Whoever guesses gets 25 % of the letters, 17 % of inks and backgrounds and 50 % of the sizes.
+# **What is measured.** The course's judge of this world, which was trained on other images of it, reads letter and size (of images enlarged to its 32 pixels); ink and background come from the colours themselves. The orders are the captions of 1,000 test images, and the first line says what these *real* images get; a generator with more than that would not be better, only easier to read. Whoever guesses gets 25 % of the letters, 17 % of inks and backgrounds and 50 % of the sizes.
 
 # %%
 def shows(x):
-    """Return what images (n, 3, 12, 12) show: for each kind of word the numbers (n,)."""
+    """Return what images (n, 3, 12, 12) show: numbers (n,) for each kind of word."""
     large = functional.interpolate(x, (32, 32), mode="bilinear")
     letter, size = judge.probabilities(large).argmax(1), judge.factors(large)["scale"]
     return {"letter": letter, **glyphs.measured_colors(x), "size": size}
 
 
 def measure(name, x):
-    """Print what share of each kind of word is obeyed; return the confusion matrices."""
+    """Print the share of each kind of word that is obeyed; return confusion matrices."""
     found, new, tables = shows(x), never_shown(test_set), {}
     for label, part in ((name, ~new), ("  never shown", new)):
         line = f"{label:14}"
@@ -1120,7 +1129,8 @@ if passed("q2", "q4", "q5", "q6", "q7"):
     seen = ~never_shown(train_set)
     sentences = train_set.captions()
     vocabulary = build_vocabulary(sentences)
-    images, captions = train_set.images()[seen], word_sets(sentences, vocabulary).to(device)[seen]
+    images = train_set.images()[seen]
+    captions = word_sets(sentences, vocabulary).to(device)[seen]
     named = {*"ABCD", *glyphs.INKS, *glyphs.BACKGROUNDS}
     always = torch.tensor([word in named for word in vocabulary], device=device)
     tests = word_sets(test_set.captions(), vocabulary).to(device)
@@ -1146,11 +1156,11 @@ if passed("q2", "q4", "q5", "q6", "q7"):
 # %%
 # @title Figure: letters and inks of the last run, none of them chosen, and what was confused
 if passed("q2", "q4", "q5", "q6", "q7"):
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained", width_ratios=(1, 1.2, 1))
     wanted = [f"a large {ink} {letter} on a white background" for letter in "ABCD" for ink in glyphs.INKS]
     with torch.no_grad():
         grid = G(torch.randn(24, latent_dim, device=device), word_sets(wanted, vocabulary).to(device))
-    plot.images(grid.cpu(), columns=6, ax=axes[0], title="ordered: A to D, large, on white,\n" + ", ".join(glyphs.INKS))
+    plot.images(grid.cpu(), columns=6, ax=axes[0], title="ordered: A to D, large, on white;\n" + ", ".join(glyphs.INKS))
     for ax, word in zip(axes[1:], ("letter", "ink")):
         table = tables[word].cpu()
         names = list("ABCDEFGHIJ") if word == "letter" else list(glyphs.INKS)
@@ -1159,7 +1169,7 @@ if passed("q2", "q4", "q5", "q6", "q7"):
         ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
         for i, j in ((i, j) for i in range(len(rows)) for j in range(len(names)) if shares[i, j] >= 0.005):
             ax.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=8, color="black" if shares[i, j] > 0.6 else "white")
-        ax.set(xlabel=f"{word} that was read", ylabel="ordered", title="share of each row, in %")
+        ax.set(xlabel=f"{word} that was read", ylabel="ordered", title=f"{word}s: share of each row, in %")
         ax.set_xticks(range(len(names)), names, rotation=45 if word == "ink" else 0)
         ax.set_yticks(range(len(rows)), [names[i] for i in rows])
     plt.show()
@@ -1179,7 +1189,10 @@ if passed("q2", "q4", "q5", "q6", "q7"):
     rows = word_sets(mine, vocabulary).to(device).repeat_interleave(6, 0)
     with torch.no_grad():
         own = G(torch.randn(len(rows), latent_dim, device=device), rows)
-    ax = plot.images(own.cpu(), columns=6, title="six samples for each of the captions, from above")
+    figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
+    plot.images(own.cpu(), columns=6, ax=ax, title="six samples each")
+    for row, caption in enumerate(mine):
+        ax.text(-2, 13 * row + 7, caption, ha="right", va="center")
     plt.show()
 
 # %% [raw]

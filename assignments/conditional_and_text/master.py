@@ -44,7 +44,7 @@ print(f"torch {torch.__version__} on {device}")
 #
 # There are only a few images here, so $p$ and $q$ are tables of shape `(K, n)`, one row per label, one column per image, and all entries are positive. **Write both parts.**
 #
-# Then a case **on paper**. Two labels are equally frequent, and there are two images, $a$ and $b$. In the data label 1 shows $a$ with probability 0.8, label 2 with 0.4. The generator does not care about its orders: for each label it draws $a$ with probability 0.6 and $b$ with 0.4. Give $D^* = \sigma(\ell^*)$ for the pairs $(a, 1)$ and $(b, 1)$, and that of the best discriminator which sees the image $a$ but no label, each to four digits.
+# Then a case **on paper**. Two labels are equally frequent among real and among generated pairs, and there are two images, $a$ and $b$. In the data label 1 shows $a$ with probability 0.8, label 2 with 0.4. The generator does not care about its orders: for each label it draws $a$ with probability 0.6 and $b$ with 0.4. Give $D^* = \sigma(\ell^*)$ for the pairs $(a, 1)$ and $(b, 1)$, and that of the best discriminator which sees the image $a$ but no label, each to four digits.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -1206,7 +1206,7 @@ if passed("q2", "q4", "q5", "q6", "q7"):
 # %% [markdown]
 # ## Question 8: report
 #
-# Train with at least **three seeds**, then change **one thing** that has to do with the condition, say beforehand which words it will touch and why, and train with the same seeds again. For instance: no wrong captions (let `wrong_captions` call no pair valid), a mean over the words in place of their sum, wrong captions that change one word only, fewer images of one letter, a caption encoder that reads in order, half the steps. Report in about 300 words and one table, with at least one figure of samples that are not chosen.
+# Train with at least **three seeds**, then change **one thing** that has to do with the condition, say beforehand which words it will touch and why, and train with the same seeds again. For instance: no wrong captions (call no pair valid), a mean over the words in place of their sum, wrong captions that change one word only, fewer images of one letter, a caption encoder that reads in order, half the steps. Change copies under new names: your answers above are graded as they are defined when the whole notebook has run. Report in about 300 words and one table, with at least one figure of samples that are not chosen.
 #
 # | Points | For |
 # |---|---|

@@ -68,6 +68,14 @@ def _told(function):
     return [(step.opname, step.argval) for step in dis.get_instructions(function)]
 
 
+def _leaves_dots(function):
+    """Whether dots are named, returned or handed on; in an index, as in x[..., 0], they are an answer."""
+    steps = _told(function) + [("", None)]
+    uses = [(name, following) for (name, value), (following, _) in zip(steps, steps[1:]) if value is ...]
+    handed_on = ("RETURN", "STORE_FAST", "STORE_DEREF", "PRECALL", "CALL")
+    return any(name.startswith("RETURN") or following.startswith(handed_on) for name, following in uses)
+
+
 def _unfilled(value):
     """Whether an answer, or a part of it, still is or has the dots of the handout."""
     def empty(): ...
@@ -75,7 +83,7 @@ def _unfilled(value):
         return True
     parts = vars(value).values() if inspect.isclass(value) else value.values() if isinstance(value, dict) else [value]
     functions = [part for part in parts if inspect.isfunction(part)]
-    dots = any(_told(f) == _told(empty) or ... in f.__code__.co_consts for f in functions)
+    dots = any(_told(f) == _told(empty) or _leaves_dots(f) for f in functions)
     return dots or any(part is ... for part in parts)
 
 

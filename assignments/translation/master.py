@@ -25,6 +25,7 @@ from torch import nn
 
 from gan_course import data, metrics
 from gan_course.data import translation
+from gan_course.models.pix2pix import Pix2Pix
 from gan_course.notebook import plot, profiles
 
 device = profiles.device()
@@ -555,7 +556,7 @@ def test_generator(augment):
 #
 # The world of this assignment: digits of 8×8 pixels in white, and the same digits in red, green or blue ink, drawn by lot with the probabilities 0.40, 0.35 and 0.25. Nothing in a white digit says which ink it was. **Before you run it**: what does question 1 say that a network trained with L1 will paint, and one trained with L2? The inks are pure: red is $(1, -1, -1)$ where the stroke is full, and the background black, $(-1, -1, -1)$, for all of them.
 #
-# The network is a small U-Net, run by your `unet_pass` on pairs from your `augment`. (A mirrored digit is no digit: here pairs are only moved, by a pixel at most.) The third network has no skips: all that it paints must pass the innermost map of one pixel.
+# The network is a small U-Net, run by your `unet_pass` on pairs from your `augment`. (A mirrored digit is no digit: here pairs are only moved, by a pixel at most.) The third network has no skips: all that it paints must pass the innermost map of one pixel. The last one is pix2pix as the course's package has it, a U-Net with a PatchGAN that sees the white digit beside the painted one, here with a weight of 10 for L1 (with the usual 100, the digits were black).
 
 # %%
 SHARES = torch.tensor([0.40, 0.35, 0.25], device=device)  # of red, green and blue
@@ -605,6 +606,14 @@ def unet_layers(width=16):
     return downs.to(device), ups.to(device)
 
 
+def pairs(n, lots):
+    """Return n white digits and their inked partners, moved by a pixel at most."""
+    some = torch.randint(len(white), (n,), generator=lots).to(device)
+    edge = dict(pad=(1, 1, 1, 1), value=-1.0)  # black
+    x, y = (nn.functional.pad(images[some], **edge) for images in (white, colour))
+    return augment(x, y, 8, False, lots)
+
+
 def paint(power, cut, seed, steps):
     """Train a U-Net on pairs with L1 or L2 (power 1 or 2); return its test images."""
     torch.manual_seed(seed)
@@ -613,11 +622,8 @@ def paint(power, cut, seed, steps):
     adam = torch.optim.Adam(weights, 2e-3)
     rates = torch.optim.lr_scheduler.LambdaLR(adam, lambda t: min(1, 2 - 2 * t / steps))
     lots = torch.Generator().manual_seed(seed)
-    edge = dict(pad=(1, 1, 1, 1), value=-1.0)  # black
     for _ in range(steps):
-        some = torch.randint(len(white), (64,), generator=lots).to(device)
-        x, y = (nn.functional.pad(images[some], **edge) for images in (white, colour))
-        x, y = augment(x, y, 8, False, lots)
+        x, y = pairs(64, lots)
         loss = ((unet_pass(downs, ups, x, cut) - y).abs() ** power).mean()
         adam.zero_grad()
         loss.backward()
@@ -627,40 +633,56 @@ def paint(power, cut, seed, steps):
         return unet_pass(downs.eval(), ups.eval(), test_white)
 
 
+def paint_with_opponent(seed, steps):
+    """Train the package's pix2pix on the same pairs; return its test images."""
+    torch.manual_seed(seed)
+    rates = dict(lr_g=1e-3, lr_d=1e-3)
+    model = Pix2Pix((2, 3, 8, 8), width=16, norm="batch", patch=16, dropout=0.0, l1=10.0, **rates)
+    model = model.to(device)
+    lots = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        x, y = pairs(32, lots)
+        model.step(torch.stack([x, y], dim=1)[None])
+    return model.translate(test_white)
+
+
 def decibels(images, truth):
     """PSNR of all images together, in [-1, 1]."""
     return 10 * float(torch.log10(4 / (images - truth).square().mean()))
 
 
-def tone(images):
-    """Mean red, green and blue where the white digit is bright, from 0 to 1."""
+def described(images):
+    """A line of numbers about painted test images, all of them over all images together."""
     bright = (test_white > 0.5).float()
-    mean = ((images + 1) / 2 * bright).sum((0, 2, 3)) / bright.sum((0, 2, 3))
-    return [round(float(v), 2) for v in mean]
+    tone = ((images + 1) / 2 * bright).sum((0, 2, 3)) / bright.sum((0, 2, 3))
+    tone = " ".join(f"{float(v):.2f}" for v in tone)
+    l1, nearest = (images - test_colour).abs().mean(), (images - test_inked).square().mean((2, 3, 4))
+    numbers = f"L1 {l1:.3f}, PSNR {decibels(images, test_colour):5.2f}, red green blue {tone}"
+    return f"{numbers}, to the nearest possible image {nearest.min(0).values.mean():.3f}"
 
 
 if passed("q1", "q3", "q4"):
     best = [best_answers(three, SHARES) for three in test_inked.unbind(1)]
     best_l1, best_l2 = (torch.stack(answers) for answers in zip(*best))
-    for name, images in {"best for L1": best_l1, "best for L2": best_l2}.items():
-        print(f"{name:20} PSNR {decibels(images, test_colour):5.2f}", end="  ")
-        print(f"L1 {(images - test_colour).abs().mean():.3f}  tone {tone(images)}")
+    print(f"best for L1: {described(best_l1)}")
+    print(f"best for L2: {described(best_l2)}")
     for seed in range(scale.seeds):
         painted = {
             "L1": paint(1, (), seed, scale.paint_steps),
             "L2": paint(2, (), seed, scale.paint_steps),
-            "L2 without skips": paint(2, (0, 1), seed, scale.paint_steps),
+            "L2, no skips": paint(2, (0, 1), seed, scale.paint_steps),
+            "pix2pix": paint_with_opponent(seed, scale.paint_steps),
         }
         for name, images in painted.items():
-            print(f"{name:16} {seed:3} PSNR {decibels(images, test_colour):5.2f}", end="  ")
-            print(f"L1 {(images - test_colour).abs().mean():.3f}  tone {tone(images)}", end="  ")
-            print(f"PSNR to the best for L2 {decibels(images, best_l2):5.2f}")
+            print(f"seed {seed}, {name}: {described(images)}")
+        to_best = [decibels(painted[name], best_l2) for name in ("L2", "L2, no skips")]
+        print(f"seed {seed}, PSNR to the best for L2: {to_best[0]:.2f} with skips, {to_best[1]:.2f} without")
 
 # %%
 # @title Figure: what was asked, what was true, and what the networks painted
 if passed("q1", "q3", "q4"):
     rows = {"white digit": test_white, "truth": test_colour, "best for L1": best_l1, "best for L2": best_l2, **painted}
-    figure = plt.figure(figsize=(8.4, 3.6))
+    figure = plt.figure(figsize=(8.4, 4.2))
     ax = plot.images(torch.cat([images[:16] for images in rows.values()]), columns=16, ax=figure.add_axes((0.18, 0, 0.82, 1)))
     for number, name in enumerate(rows):
         ax.text(-2, 9 * number + 5, name, ha="right", va="center", fontsize=10)

@@ -153,7 +153,7 @@ def map_side(layers, side):
 
 
 def window(layers, i):
-    """Return (first, last): the pixels from and to which logit number i sees, two ints."""
+    """Return (first, last), two ints: from and to which pixel logit number i sees."""
     # BEGIN SOLUTION
     first = last = i
     for kernel, stride, padding in reversed(layers):
@@ -163,7 +163,7 @@ def window(layers, i):
 
 
 def votes(layers, side, pixel):
-    """Return how many logits along a side have `pixel` (from 0 to side - 1) in their window, an int."""
+    """Return how many logits along a side see `pixel` (0 to side - 1), an int."""
     # BEGIN SOLUTION
     windows = [window(layers, i) for i in range(map_side(layers, side))]
     return sum(first <= pixel <= last for first, last in windows)
@@ -437,7 +437,7 @@ def test_cut(unet_pass):
 
 # %%
 def augment(source, target, side, mirror, generator):
-    """Cut the same random square out of both images of each pair, and mirror both or none.
+    """Cut the same random square out of both images of a pair; mirror both or none.
 
     Args:
         source, target: pairs, shapes (n, C, H, W) and (n, D, H, W).
@@ -607,8 +607,9 @@ def unet_layers(width=16):
 
 
 def falling(optimizer, steps):
-    """Return a schedule: the learning rate falls to 0 over the second half of the steps."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: min(1, 2 - 2 * t / steps))
+    """Return a schedule: the rate falls to 0 over the second half of the steps."""
+    schedule = torch.optim.lr_scheduler.LambdaLR
+    return schedule(optimizer, lambda t: min(1, 2 - 2 * t / steps))
 
 
 def pairs(n, lots):
@@ -656,13 +657,14 @@ def decibels(images, truth):
 
 
 def described(images):
-    """A line of numbers about painted test images, all of them over all images together."""
+    """A line of numbers about painted test images, over all of them together."""
     bright = (test_white > 0.5).float()
     tone = ((images + 1) / 2 * bright).sum((0, 2, 3)) / bright.sum((0, 2, 3))
     tone = " ".join(f"{float(v):.2f}" for v in tone)
-    l1, nearest = (images - test_colour).abs().mean(), (images - test_inked).square().mean((2, 3, 4))
-    numbers = f"L1 {l1:.3f}, PSNR {decibels(images, test_colour):5.2f}, red green blue {tone}"
-    return f"{numbers}, to the nearest possible image {nearest.min(0).values.mean():.3f}"
+    l1, psnr = (images - test_colour).abs().mean(), decibels(images, test_colour)
+    to_each = (images - test_inked).square().mean((2, 3, 4))  # (3, n)
+    nearest = to_each.min(0).values.mean()
+    return f"L1 {l1:.3f}, PSNR {psnr:.2f}, tone {tone}, squared error to the nearest {nearest:.3f}"
 
 
 if passed("q1", "q3", "q4"):
@@ -679,8 +681,9 @@ if passed("q1", "q3", "q4"):
         }
         for name, images in painted.items():
             print(f"seed {seed}, {name}: {described(images)}")
-        to_best = [decibels(painted[name], best_l2) for name in ("L2", "L2, no skips")]
-        print(f"seed {seed}, PSNR to the best for L2: {to_best[0]:.2f} with skips, {to_best[1]:.2f} without")
+        for name in ("L2", "L2, no skips"):
+            psnr = decibels(painted[name], best_l2)
+            print(f"seed {seed}, {name}: PSNR {psnr:.2f} to the best for L2")
 
 # %%
 # @title Figure: what was asked, what was true, and what the networks painted
@@ -723,8 +726,9 @@ def generators_step(g, f, d_a, d_b, optimizer, a, b, weight=10.0, sigma=0.0):
         sigma: standard deviation of the noise before the way back.
 
     Returns:
-        {"fake_a": f(b), "fake_b": g(a), "loss_gan": ..., "loss_cycle": ...}, all detached and from before the
-        update; the losses are scalars, each the sum of its two terms and without the weight.
+        A dictionary of detached tensors, as they are before the update: "fake_a" is f(b),
+        "fake_b" is g(a), "loss_gan" and "loss_cycle" are scalars, each the sum of its two
+        terms and without the weight.
     """
     # BEGIN SOLUTION
     frozen = [p for d in (d_a, d_b) for p in d.parameters() if p.requires_grad]
@@ -908,7 +912,7 @@ def test_noise(generators_step):
 
 # %%
 class History:
-    """Shows half a batch of old images. Call it with a batch (n, C, H, W), n even; returns as many, detached."""
+    """Half old, half new images: call it with a batch (n, C, H, W), n even."""
 
     def __init__(self, size):
         # BEGIN SOLUTION
@@ -916,6 +920,7 @@ class History:
         # END SOLUTION
 
     def __call__(self, batch):
+        """Return as many images, detached."""
         # BEGIN SOLUTION
         batch, half = batch.detach(), len(batch) // 2
         room = self.size - len(self.images)
@@ -932,7 +937,7 @@ class History:
 
 
 def age_share(age, size, n):
-    """Return the share of the returned images that are `age` (0, 1, 2, ...) steps old, in the long run."""
+    """Return which share of what is returned is `age` (0, 1, 2, ...) steps old."""
     # BEGIN SOLUTION
     leaves = n / 2 / size
     return 0.5 if age == 0 else 0.5 * leaves * (1 - leaves) ** (age - 1)
@@ -1067,11 +1072,17 @@ def test_ages(age_share):
 
 # %%
 def wrong_pair(labels_a, labels_b, becomes):
-    """Return tables (g, f), int64 tensors of shape (n,), that close all cycles and exchange the classes.
+    """Return tables (g, f) that close all cycles and exchange the classes.
 
     Args:
-        labels_a, labels_b: classes of the images of the two heaps, int64 tensors of shape (n,).
-        becomes: becomes[c] is the class that images of class c turn into, a list of numbers.
+        labels_a, labels_b: classes of the two heaps' images, int64, shape (n,).
+        becomes: a list; becomes[c] is the class that images of class c turn into.
+
+    Returns:
+        Two int64 tensors of shape (n,).
+
+    Raises:
+        ValueError: there are no such tables.
     """
     # BEGIN SOLUTION
     wanted = torch.tensor(becomes, device=labels_a.device)[labels_a]
@@ -1085,7 +1096,7 @@ def wrong_pair(labels_a, labels_b, becomes):
 
 
 def way_back(g, f, a, sigma, generator):
-    """Return the mean absolute errors of the way back, without and with noise on the translations.
+    """Return the errors of the way back, without and with noise on the translations.
 
     Args:
         g, f: translators from A to B and from B to A, on images in [-1, 1].
@@ -1094,7 +1105,7 @@ def way_back(g, f, a, sigma, generator):
         generator: torch.Generator of the CPU, for the noise.
 
     Returns:
-        (error, error with noise), two floats.
+        (error, error with noise), two floats: mean absolute differences.
     """
     # BEGIN SOLUTION
     with torch.no_grad():
@@ -1207,20 +1218,22 @@ def test_noise(way_back):
 
 # %%
 def make_generator(width=12):
-    """Return a network from images (n, 3, 8, 8) to images of the same shape in [-1, 1]."""
+    """Return a network from images (n, 3, 8, 8) to the same shape, in [-1, 1]."""
     def block(inputs, outputs, kernel):
-        convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+        layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
 
     layers = [block(3, width, 5), *(block(width, width, 3) for _ in range(4))]
-    return nn.Sequential(*layers, nn.Conv2d(width, 3, 5, padding=2), nn.Tanh()).to(device)
+    layers += [nn.Conv2d(width, 3, 5, padding=2), nn.Tanh()]
+    return nn.Sequential(*layers).to(device)
 
 
 def make_discriminator(width=12):
-    """Return a PatchGAN with the layers of LAYERS: logits (n, 1, 2, 2) for images of 8x8."""
+    """Return a PatchGAN with the layers of LAYERS: 2x2 logits for images of 8x8."""
     (k, s, p), *_ = LAYERS
     layers = [nn.Conv2d(3, width, k, s, p), nn.LeakyReLU(0.2)]
-    for inputs, outputs, (k, s, p) in zip((width, 2 * width), (2 * width, 1), LAYERS[1:]):
+    sizes = (width, 2 * width), (2 * width, 1)
+    for (inputs, outputs), (k, s, p) in zip(sizes, LAYERS[1:]):
         layers += [nn.Conv2d(inputs, outputs, k, s, p)]
         if outputs > 1:
             layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
@@ -1274,7 +1287,8 @@ if passed("q1", "q5", "q6", "q7"):
         read = judge.logits(images.mean(1, keepdim=True)).argmax(1)
         return (read == classes).float().mean().item()
 
-    honest = torch.stack([best_answers(three, SHARES)[0] for three in test_inked.unbind(1)])
+    answers = [best_answers(three, SHARES)[0] for three in test_inked.unbind(1)]
+    honest = torch.stack(answers)
     floor = (SHARES * (test_inked - honest).abs().mean((1, 2, 3, 4))).sum()
     real = kept(test_white, test_digit)
     print(f"floor {floor:.3f}; the judge reads {real:.1%} of true white digits")

@@ -244,7 +244,11 @@ MUTANTS = {
         ),
         ("sides must be even", 3, unet(fit="h")),
         ("cut off on the wrong sides", 3, unet(fit="h[:, :, -kept.shape[2] :, -kept.shape[3] :]")),
-        ("shrunk in place of cut off", 3, unet(fit="nn.functional.interpolate(h, size=kept.shape[2:], mode='bilinear')")),
+        (
+            "shrunk in place of cut off",
+            3,
+            unet(fit="nn.functional.interpolate(h, size=kept.shape[2:], mode='bilinear')"),
+        ),
         ("skips are never cut", 3, unet(joined="torch.cat([h, kept], 1)")),
         ("levels counted from the inside", 3, unet(level="number")),
     ],

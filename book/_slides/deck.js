@@ -1,0 +1,27 @@
+// Start the deck. What is too high or too wide, in the fonts of this machine, gets a smaller font.
+const SMALLEST = 50; // per cent
+
+function fit(slide) {
+  if (!slide || slide.dataset.fitted) return;
+  let size = 100;
+  const tooLarge = () => slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1 ||
+    [...slide.querySelectorAll("pre, table, .katex-display")].some(box =>
+      box.scrollWidth > box.clientWidth + 1 || box.getBoundingClientRect().right > slide.getBoundingClientRect().right);
+  while (tooLarge() && size > SMALLEST) slide.style.fontSize = `${size -= 2}%`;
+  slide.dataset.fitted = size;
+}
+
+// "12 / 45" beside each other, "12.2 / 45" for the second one below.
+function number(slide) {
+  const { h, v } = Reveal.getIndices(slide);
+  return [`${h + 1}${v ? `.${v}` : ""}`, "/", Reveal.getHorizontalSlides().length];
+}
+
+Reveal.on("ready", event => fit(event.currentSlide));
+Reveal.on("slidechanged", event => fit(event.currentSlide));
+Reveal.on("pdf-ready", () => document.querySelectorAll(".slides section:not(.stack)").forEach(fit));
+Reveal.initialize({
+  width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4,
+  center: false, display: "flex", hash: true, slideNumber: number, transition: "none", backgroundTransition: "none",
+  pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
+});

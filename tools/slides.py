@@ -48,7 +48,7 @@ TEMPLATE = ROOT / "book" / "_slides"
 OUT = ROOT / "_build" / "slides"
 LIMIT = 6_000_000  # bytes of a deck
 LINES, WIDTH, TABLE_WIDTH = 15.0, 86, 104  # of text on a slide; letters in a line, and in one of a table
-LEAD, ITEM, REMARK = 45, 28, 30  # words of a heading's first sentences, of a list's item, of what follows a bold start
+LEAD, ITEM, REMARK = 45, 28, 45  # words of a heading's first sentences, of a list's item, of what follows a bold start
 PRINTED = 3  # printed lines that stand below a figure or a table
 GOALS = "After this chapter you can"
 TITLE = re.compile(r"# @title (?:[A-Z]\w*(?: \w+)?: )?(.*)")
@@ -75,6 +75,7 @@ class Slide:
     down: bool = False  # below the slide before it, not beside it
     body: list[str] = field(default_factory=list)
     shown: NotebookNode | None = None  # a code cell, its source or an output of it
+    below: list[str] = field(default_factory=list)  # Markdown below a table
     notes: list[str] = field(default_factory=list)
     room: float = LINES
     level: int = 2
@@ -87,6 +88,8 @@ class Slide:
         yield new_markdown_cell(text, metadata={"slideshow": {"slide_type": kind}, "section": self.section})
         if self.shown is not None:
             yield self.shown
+        if self.below:
+            yield new_markdown_cell("\n\n".join(self.below))
         if self.notes:
             yield new_markdown_cell("\n\n".join(self.notes), metadata={"slideshow": {"slide_type": "notes"}})
 
@@ -135,6 +138,10 @@ def cost(kind: str, text: str) -> float:
         return 0.6 + sum(1.6 if TALL.search(row) else 1.1 for row in text.split(r"\\"))
     if kind == "fence":
         return 0.65 * len(text.splitlines()) + 0.5
+    if kind.endswith("list"):
+        return sum(cost("item", shortened(item)) for item in items(text))
+    if kind == "table":
+        return sum(row_lines(cells_of(text)))
     if kind == "item":
         return sum(math.ceil(letters(line) / (WIDTH - 4)) for line in text.splitlines() if line.strip()) + 0.3
     return math.ceil(letters(text) / WIDTH) + 0.5
@@ -181,8 +188,14 @@ def prompts(text: str) -> bool:
     return last.rstrip("*").endswith("?") or any(re.search(r"[Gg]uess|[Pp]redict", bold) for bold in BOLD.findall(text))
 
 
-def row_lines(rows: list[list[str]]) -> list[int]:
-    """Say how many lines each row of a table takes if its columns get the widths that they need."""
+def cells_of(table: str) -> list[list[str]]:
+    """Return the cells of a table of Markdown, row by row, its head first."""
+    head, _, *rows = table.splitlines()
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))] for row in [head, *rows]]
+
+
+def row_lines(rows: list[list[str]]) -> list[float]:
+    """Say how many lines of text each row of a table is high if its columns get the widths that they need."""
     columns = list(zip(*rows, strict=False))
     wanted = [max(letters(cell) for cell in column) + 2 for column in columns]
     scale = min(1.0, TABLE_WIDTH / sum(wanted))
@@ -191,7 +204,8 @@ def row_lines(rows: list[list[str]]) -> list[int]:
         rest = sum(width for width, kept in zip(wanted, short, strict=True) if not kept)
         scale = (TABLE_WIDTH - sum(short)) / rest
         wanted = [kept or width * scale for width, kept in zip(wanted, short, strict=True)]
-    return [max(math.ceil((letters(c) + 1) / max(w, 6)) for c, w in zip(row, wanted, strict=False)) for row in rows]
+    fit = [max(math.ceil((letters(c) + 1) / max(w, 6)) for c, w in zip(row, wanted, strict=False)) for row in rows]
+    return [0.8 * count + 0.45 for count in fit]
 
 
 def in_pieces(parts: list[str], lines: list[float], room: float) -> list[list[str]]:
@@ -249,6 +263,12 @@ class Deck:
     def text(self, kind: str, text: str, also: float = 0.0) -> None:
         """Put a block on the present slide of text, or on a new one if it, and ``also`` so many lines, do not fit."""
         needed = cost(kind, text)
+        last = self.place[-1] if self.place and not self.fresh else None
+        if last and kind == "paragraph" and not also and "lines" in (last.shown or {}).get("metadata", {}):
+            if needed <= last.room:
+                last.below.append(text)
+                last.room -= needed
+                return
         slide = self.open_slide()
         if slide is None or (slide.body and needed + also > slide.room):
             slide = self.add(self.heading)
@@ -284,7 +304,7 @@ class Deck:
                 self.text(kind, text)
             elif self.place:
                 self.note(text)
-                self.before = kind
+                self.before = ""
 
     def head(self, text: str) -> None:
         marks, title = re.match(r"(#+)\s+(.*)", text).groups()
@@ -332,8 +352,9 @@ class Deck:
         introduces = after if len(parts) - 1 in chosen else ""
         for start in (i for i in sorted(chosen) if i - 1 not in chosen):
             end = next(i for i in range(start, len(parts) + 1) if i not in chosen)
-            also = {"math_block": cost(after, following), "table": 5.0}.get(after, 3.0) if introduces else 0.0
-            self.text("paragraph", " ".join(parts[start:end]), also if end == len(parts) else 0.0)
+            also = cost(after, following) if introduces and end == len(parts) else 0.0
+            words = " ".join(parts[start:end])
+            self.text("paragraph", words, min(also, LINES - cost("paragraph", words)))
         if not visual and not whole:
             self.note(text)
         self.before = "intro" if introduces == "math_block" else "paragraph"
@@ -358,12 +379,15 @@ class Deck:
         short = whole if keep else [shortened(item) for item in whole]
         slide = self.open_slide()
         lines = [cost("item", item) for item in short]
-        room = LINES if slide is None or (sum(lines) > slide.room and sum(lines) <= LINES) else slide.room
-        for number, piece in enumerate(in_pieces(short, lines, max(room, max(lines)))):
-            if number or (slide and room > slide.room):
-                self.add(self.heading)
-            for item in piece:
-                self.text("item", item)
+        if slide is None or (sum(lines) > slide.room and len(slide.body) > 1):
+            slide = self.add(self.heading)
+        room = LINES if sum(lines) <= LINES else max(slide.room, *lines)  # a little too much gets a smaller font
+        for number, piece in enumerate(in_pieces(short, lines, room)):
+            if number:
+                slide = self.add(self.heading)
+            slide.body.append("\n".join(piece))
+            slide.room -= sum(cost("item", item) for item in piece)
+        self.before = "list"
         for item, shown in zip(whole, short, strict=True):
             if item != shown:
                 self.note(item)
@@ -371,8 +395,7 @@ class Deck:
     def table(self, text: str) -> None:
         """Show a table of Markdown, long ones on several slides."""
         head, line, *rows = text.splitlines()
-        every = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))] for row in [head, *rows]]
-        lines = [0.8 * count + 0.45 for count in row_lines(every)]
+        lines = row_lines(cells_of(text))
         slide = self.open_slide()
         if slide is None or (sum(lines) > slide.room and len(slide.body) > 1):
             slide = self.add(self.heading)
@@ -409,9 +432,8 @@ class Deck:
                 name = title[:1].upper() + title[1:]
                 slide = self.open_slide()
                 headed = self.fresh and not self.opening
-                if joins := slide is not None and slide.level > 1 and self.fits(shown, slide):
-                    self.before = "visual"
-                else:
+                joins = slide is not None and slide.level > 1 and self.fits(shown, slide)
+                if not joins:
                     slide = self.add(self.heading if headed or not name else name)
                 if (joins or headed) and name and "caption" in shown.metadata:
                     shown.metadata.caption = f"**{name}.** {shown.metadata.caption}"
@@ -421,6 +443,7 @@ class Deck:
                     shown.outputs.append(nbformat.v4.new_output("stream", text=printed))
                     printed = ""
                 slide.shown = shown
+                slide.room -= shown.metadata.get("lines", LINES)
                 self.before = "visual"
         if printed and self.place:
             self.note(f"```\n{printed}\n```")

@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book test colab lowest lab execute seeds gpu clean
+.PHONY: help book slides test colab lowest lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,6 +25,9 @@ book: $(STAMP)  ## build the HTML book from the stored outputs
 	$(BIN)/jupyter-book build .
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
+slides: $(STAMP)  ## make slides of all chapters, each deck a file that opens without a network
+	$(BIN)/python tools/slides.py
+
 test: $(STAMP)  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
@@ -37,7 +40,7 @@ colab: $(STAMP)  ## run all notebooks in the `quick` profile with the versions t
 	OMP_NUM_THREADS=1 $(BIN)/python tools/colab.py
 
 # What is about the book's pages, the tools and the speed needs more than the package, in versions of its own.
-OTHER_TESTS := benchmarks book_html chapters colab execute exercises intro light_pages repository_url results standin unpack vendor
+OTHER_TESTS := benchmarks book_html chapters colab execute exercises intro light_pages repository_url results slides standin unpack vendor
 lowest: .venv-lowest/stamp  ## test the package with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL) -p no:cacheprovider tests $(OTHER_TESTS:%=--ignore=tests/test_%.py)
 

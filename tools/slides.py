@@ -49,6 +49,7 @@ OUT = ROOT / "_build" / "slides"
 LIMIT = 6_000_000  # bytes of a deck
 LINES, WIDTH, TABLE_WIDTH = 15.0, 86, 104  # of text on a slide; letters in a line, and in one of a table
 LEAD, ITEM, REMARK = 45, 28, 45  # words of a heading's first sentences, of a list's item, of what follows a bold start
+FEW = 12  # words that alone would say too little
 PRINTED = 3  # printed lines that stand below a figure or a table
 GOALS = "After this chapter you can"
 TITLE = re.compile(r"# @title (?:[A-Z]\w*(?: \w+)?: )?(.*)")
@@ -85,7 +86,9 @@ class Slide:
         head = f"{'#' * self.level} {self.title}"
         kind = "subslide" if self.down else "slide"
         text = "\n\n".join([head, *self.body])
-        yield new_markdown_cell(text, metadata={"slideshow": {"slide_type": kind}, "section": self.section})
+        size = "large" if self.shown is None and self.level > 1 and self.room > LINES / 2 else "normal"
+        about = {"slide_type": kind, "data": {"size": size}}
+        yield new_markdown_cell(text, metadata={"slideshow": about, "section": self.section})
         if self.shown is not None:
             yield self.shown
         if self.below:
@@ -115,11 +118,11 @@ def sentences(text: str) -> list[str]:
 
 
 def within(parts: list[str], limit: int, at_least: int = 1) -> int:
-    """Count the sentences from the start that have at most ``limit`` words together."""
+    """Count the sentences from the start that have at most ``limit`` words together, or few words without the last."""
     count, total = 0, 0
     for part in parts:
-        total += check_text.words(part)
-        if count >= at_least and total > limit:
+        before, total = total, total + check_text.words(part)
+        if count >= at_least and total > limit and before >= FEW:
             break
         count += 1
     return count
@@ -240,7 +243,7 @@ class Deck:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 self.markdown(cell.source)
-            elif self.part != "exercises":
+            elif self.part != "exercises" and self.title:
                 self.code(cell)
 
     @property
@@ -302,6 +305,7 @@ class Deck:
                 self.table(text)
             elif kind == "math_block" and (self.before == "intro" or check_text.TAG.search(text)):
                 self.text(kind, text)
+                self.before = "tagged" if check_text.TAG.search(text) else kind
             elif self.place:
                 self.note(text)
                 self.before = ""
@@ -334,12 +338,12 @@ class Deck:
         chosen: set[int] = set()
         if self.fresh or self.part == "summary":
             chosen |= set(range(within(parts, LEAD)))
+        leads = after in ("math_block", "table", "bullet_list", "ordered_list")
         tagged = after == "math_block" and check_text.TAG.search(following)
-        opens = after.endswith("list") or (after == "table" and text.endswith(":"))
-        if tagged or (opens and check_text.words(parts[-1]) <= REMARK):
+        if tagged or (after != "math_block" and leads and (text.endswith(":") or check_text.words(text) < FEW)):
             chosen.add(len(parts) - 1)
-        if self.before == "math_block" and text[0].islower():
-            chosen.add(0)  # the formula's sentence goes on
+        if self.before == "math_block" or (self.before == "tagged" and text[0].islower()):
+            chosen.add(0)  # the formula's sentence goes on, or says what to think of it
         for i, part in enumerate(parts):
             if any(check_text.words(bold) >= 3 for bold in BOLD.findall(part)):
                 chosen.add(i)
@@ -349,7 +353,7 @@ class Deck:
         whole = len(chosen) == len(parts)
         if visual and (not whole):
             visual.notes.append(text)
-        introduces = after if len(parts) - 1 in chosen else ""
+        introduces = after if leads and len(parts) - 1 in chosen else ""
         for start in (i for i in sorted(chosen) if i - 1 not in chosen):
             end = next(i for i in range(start, len(parts) + 1) if i not in chosen)
             also = cost(after, following) if introduces and end == len(parts) else 0.0
@@ -454,7 +458,7 @@ class Deck:
             return False
         if "lines" in shown.metadata:
             return shown.metadata.lines <= slide.room
-        return LINES - slide.room <= (5.0 if shown.metadata.wide else 2.6)
+        return LINES - slide.room <= (6.5 if shown.metadata.wide else 2.6)
 
     def visuals(self, cell: NotebookNode, data: dict[str, Any], printed: str) -> Iterator[NotebookNode]:
         """Yield cells that show the picture or the pieces of the table that an output holds."""
@@ -607,6 +611,8 @@ def make(path: Path, folder: Path = OUT) -> Path:
     """Write the deck of a chapter and return where it is; raises ValueError if it is too large."""
     page = path.resolve().relative_to(ROOT).as_posix()
     deck = Deck(nbformat.read(path, as_version=4), address(page))
+    if not deck.title or not deck.core:
+        raise ValueError(f"{page}: a chapter begins with '# Title' and a paragraph")
     text, _ = DeckExporter(page).from_notebook_node(deck.notebook(), {"deck": resources(deck.title)})
     if len(text.encode()) > LIMIT:
         raise ValueError(f"{page}: its deck has {len(text.encode()):,} bytes, more than {LIMIT:,}")

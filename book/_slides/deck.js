@@ -3,11 +3,12 @@ const SMALLEST = 50; // per cent
 
 function fit(slide) {
   if (!slide || slide.dataset.fitted) return;
+  const full = parseFloat(getComputedStyle(slide).fontSize);
   let size = 100;
   const tooLarge = () => slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1 ||
     [...slide.querySelectorAll("pre, table, .katex-display")].some(box =>
       box.scrollWidth > box.clientWidth + 1 || box.getBoundingClientRect().right > slide.getBoundingClientRect().right);
-  while (tooLarge() && size > SMALLEST) slide.style.fontSize = `${size -= 2}%`;
+  while (tooLarge() && size > SMALLEST) slide.style.fontSize = `${full * (size -= 2) / 100}px`;
   slide.dataset.fitted = size;
 }
 

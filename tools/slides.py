@@ -48,8 +48,8 @@ TEMPLATE = ROOT / "book" / "_slides"
 OUT = ROOT / "_build" / "slides"
 LIMIT = 6_000_000  # bytes of a deck
 LINES, WIDTH, TABLE_WIDTH = 15.0, 86, 104  # of text on a slide; letters in a line, and in one of a table
-LEAD, ITEM, REMARK = 45, 28, 45  # words of a heading's first sentences, of a list's item, of what follows a bold start
-FEW = 12  # words that alone would say too little
+LEAD, ITEM, REMARK = 45, 28, 30  # words of a heading's first sentences, of a list's item, of what follows a bold start
+FEW = 12  # words that alone would say too little below a heading
 PRINTED = 3  # printed lines that stand below a figure or a table
 GOALS = "After this chapter you can"
 TITLE = re.compile(r"# @title (?:[A-Z]\w*(?: \w+)?: )?(.*)")
@@ -117,12 +117,12 @@ def sentences(text: str) -> list[str]:
     return [part for part in shown if part]
 
 
-def within(parts: list[str], limit: int, at_least: int = 1) -> int:
-    """Count the sentences from the start that have at most ``limit`` words together, or few words without the last."""
+def within(parts: list[str], limit: int, at_least: int = 1, few: int = 0) -> int:
+    """Count the sentences from the start that have at most ``limit`` words together, but more than ``few``."""
     count, total = 0, 0
     for part in parts:
         before, total = total, total + check_text.words(part)
-        if count >= at_least and total > limit and before >= FEW:
+        if count >= at_least and total > limit and before >= few:
             break
         count += 1
     return count
@@ -337,7 +337,7 @@ class Deck:
         parts = sentences(text)
         chosen: set[int] = set()
         if self.fresh or self.part == "summary":
-            chosen |= set(range(within(parts, LEAD)))
+            chosen |= set(range(within(parts, LEAD, few=FEW)))
         leads = after in ("math_block", "table", "bullet_list", "ordered_list")
         tagged = after == "math_block" and check_text.TAG.search(following)
         if tagged or (after != "math_block" and leads and (text.endswith(":") or check_text.words(text) < FEW)):
@@ -480,7 +480,7 @@ class Deck:
             lines = [1.25 * math.ceil(len(re.sub(r"<[^>]+>", "", row)) / TABLE_WIDTH) for row in each]
             for piece in in_pieces(each, lines, LINES - 2.5):
                 output = nbformat.v4.new_output("display_data", {"text/html": start + "".join(piece) + end})
-                about = {"lines": 2.5 + sum(lines) + PRINTED * bool(printed)}
+                about = {"lines": 2.5 + sum(lines) + 0.8 * min(PRINTED, len(printed.splitlines()))}
                 yield new_code_cell("", outputs=[output], metadata=about)
 
     def slides(self) -> list[Slide]:

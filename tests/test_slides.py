@@ -123,7 +123,7 @@ def test_nothing_comes_from_elsewhere(made: Made) -> None:
 
 
 def test_headings_are_on_slides(made: Made) -> None:
-    titles = {plain(heading.get_text()) for heading in made.shown.select("h1, h2")}
+    titles = {plain(heading.get_text()) for heading in made.shown.select("h1, h2, p.section")}
     text = "\n".join(cell.source for cell in made.told() if cell.cell_type == "markdown")
     text = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
     for heading in re.findall(r"^##? (.+)$", text, re.M):
@@ -312,7 +312,7 @@ OUTSIDE = """() => {
     for (const element of slide.querySelectorAll("*")) {
         if (element.closest("aside") || element.closest(".katex") && !element.matches(".katex")) continue;
         const box = element.getBoundingClientRect();
-        if (box.width && (box.right > frame.right + 1 || box.bottom > frame.bottom + 1 || box.left < frame.left - 1))
+        if (box.width && (box.right > frame.right + 1 || box.bottom > frame.bottom - 20 || box.left < frame.left - 1))
             found.push(`${element.tagName} ${element.className}: ${[box.left, box.right, box.bottom].map(Math.round)}`);
     }
     for (const image of slide.querySelectorAll("figure img"))

@@ -7,9 +7,9 @@
 A chapter says nothing about its slides; they follow from its structure and its stored outputs. Each heading opens a
 slide, with the first sentences below it. Further slides show each figure, each table, each formula that has a number,
 with the sentence that introduces it, lists, the sentences that hold something in bold, and the code of the section
-"The algorithm". All other text becomes speaker notes of the slide before it (press S). Sections headed "Deeper:"
-hang below the slide that they follow, the tasks of the exercises below a list of their titles; hints, solutions and
-what checks answers are left out. Add ?print-pdf to the address to print.
+"The algorithm" or to which a sentence leads. All other text becomes speaker notes of the slide before it (press S).
+Sections headed "Deeper:" hang below the slide that they follow, the tasks of the exercises below a list of their
+titles; hints, solutions and what checks answers are left out. Add ?print-pdf to the address to print.
 """
 
 from __future__ import annotations
@@ -180,9 +180,9 @@ def shortened(item: str) -> str:
 
 
 def run_in(sentence: str) -> bool:
-    """Say whether a sentence is a heading within the text: bold, and perhaps a citation."""
-    bold = BOLD.match(sentence)
-    return bold is not None and check_text.words(check_text.LINK.sub("", sentence[bold.end() :])) < 3
+    """Say whether a sentence is a heading within the text: bold or italic, and perhaps a citation."""
+    start = re.match(r"\*\*.+?\*\*|\*[^*]+\*", sentence, re.S)
+    return start is not None and check_text.words(check_text.LINK.sub("", sentence[start.end() :])) < 3
 
 
 def prompts(text: str) -> bool:
@@ -208,11 +208,12 @@ def row_lines(rows: list[list[str]]) -> list[float]:
         scale = (TABLE_WIDTH - sum(short)) / rest
         wanted = [kept or width * scale for width, kept in zip(wanted, short, strict=True)]
     fit = [max(math.ceil((letters(c) + 1) / max(w, 6)) for c, w in zip(row, wanted, strict=False)) for row in rows]
-    return [0.8 * count + 0.45 for count in fit]
+    return [0.76 * count + 0.4 for count in fit]
 
 
 def in_pieces(parts: list[str], lines: list[float], room: float) -> list[list[str]]:
-    """Distribute rows or items evenly to as few slides as have ``room`` for their lines."""
+    """Distribute rows or items evenly to as few slides as have ``room`` for their lines, or nearly."""
+    room *= 1.08  # a little too much gets a smaller font
     share = sum(lines) / math.ceil(sum(lines) / room)
     pieces: list[list[str]] = [[]]
     filled = 0.0
@@ -342,7 +343,8 @@ class Deck:
         tagged = after == "math_block" and check_text.TAG.search(following)
         if tagged or (after != "math_block" and leads and (text.endswith(":") or check_text.words(text) < FEW)):
             chosen.add(len(parts) - 1)
-        if self.before == "math_block" or (self.before == "tagged" and text[0].islower()):
+        goes_on = self.before == "math_block" or (self.before == "tagged" and not text[0].isupper())
+        if goes_on:
             chosen.add(0)  # the formula's sentence goes on, or says what to think of it
         for i, part in enumerate(parts):
             if any(check_text.words(bold) >= 3 for bold in BOLD.findall(part)):
@@ -354,14 +356,16 @@ class Deck:
         if visual and (not whole):
             visual.notes.append(text)
         introduces = after if leads and len(parts) - 1 in chosen else ""
-        for start in (i for i in sorted(chosen) if i - 1 not in chosen):
-            end = next(i for i in range(start, len(parts) + 1) if i not in chosen)
+        starts = [i for i in sorted(chosen) if i - 1 not in chosen or (goes_on and i == 1)]
+        for start in starts:
+            end = next(i for i in range(start + 1, len(parts) + 1) if i not in chosen or i in starts)
             also = cost(after, following) if introduces and end == len(parts) else 0.0
             words = " ".join(parts[start:end])
             self.text("paragraph", words, min(also, LINES - cost("paragraph", words)))
         if not visual and not whole:
             self.note(text)
-        self.before = "intro" if introduces == "math_block" else "paragraph"
+        leads_to_code = not after and text.endswith(":") and len(parts) - 1 in chosen
+        self.before = "intro" if introduces == "math_block" or leads_to_code else "paragraph"
 
     def welcome(self, text: str) -> None:
         """Show the first words of a chapter beside its title; the heading of its goals is one of a slide."""
@@ -385,7 +389,7 @@ class Deck:
         lines = [cost("item", item) for item in short]
         if slide is None or (sum(lines) > slide.room and len(slide.body) > 1):
             slide = self.add(self.heading)
-        room = LINES if sum(lines) <= LINES else max(slide.room, *lines)  # a little too much gets a smaller font
+        room = LINES if sum(lines) <= LINES else max(slide.room, *lines)
         for number, piece in enumerate(in_pieces(short, lines, room)):
             if number:
                 slide = self.add(self.heading)
@@ -425,10 +429,13 @@ class Deck:
         titled = TITLE.match(cell.source)
         if "hide-cell" in cell.metadata.get("tags", []) or (titled and titled[1] in ("Setup", "Check", "Solution")):
             return
-        if self.heading.startswith("The algorithm") and check_text.shown(cell):
-            if re.search(r"^(?:def|class) ", cell.source, re.M):
-                self.add(self.heading).shown = new_code_cell(cell.source)
-                self.before = "visual"
+        algorithm = self.heading.startswith("The algorithm") and re.search(r"^(?:def|class) ", cell.source, re.M)
+        if check_text.shown(cell) and (algorithm or self.before == "intro"):
+            slide = self.open_slide()
+            if slide is None or cost("fence", cell.source) > slide.room:
+                slide = self.add(self.heading)
+            slide.shown, slide.room = new_code_cell(cell.source), 0.0
+            self.before = "visual"
         printed = "".join(output.text for output in cell.outputs if output.output_type == "stream").rstrip()
         title = titled[1] if titled else ""
         for output in cell.outputs:

@@ -5,7 +5,10 @@ function fit(slide) {
   if (!slide || slide.dataset.fitted) return;
   const full = parseFloat(getComputedStyle(slide).fontSize);
   let size = 100;
-  const tooLarge = () => slide.scrollHeight > slide.clientHeight + 1 || slide.scrollWidth > slide.clientWidth + 1 ||
+  const floor = slide.clientHeight - parseFloat(getComputedStyle(slide).paddingBottom) + 1;
+  const parts = [...slide.children].filter(part => !part.matches("aside"));
+  const tooLarge = () => slide.scrollWidth > slide.clientWidth + 1 ||
+    parts.some(part => part.offsetTop + part.offsetHeight > floor) ||
     [...slide.querySelectorAll("pre, table, .katex-display")].some(box =>
       box.scrollWidth > box.clientWidth + 1 || box.getBoundingClientRect().right > slide.getBoundingClientRect().right);
   while (tooLarge() && size > SMALLEST) slide.style.fontSize = `${full * (size -= 2) / 100}px`;

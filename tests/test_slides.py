@@ -119,7 +119,7 @@ def test_nothing_comes_from_elsewhere(made: Made) -> None:
         assert set(re.findall(r"url\(['\"]?(\w+):", style.string)) <= {"data"}
         assert "@import" not in style.string
     for link in made.page.select("a[href]"):
-        assert link["href"].startswith("https://"), link  # works from wherever the file lies
+        assert re.match(r"https?://", link["href"]), link  # works from wherever the file lies
 
 
 def test_headings_are_on_slides(made: Made) -> None:
@@ -237,7 +237,7 @@ def test_small_chapter(small: Path) -> None:
     assert columns == [
         ["A small chapter"], ["After this chapter you can"], ["A question"],
         ["An answer", "Deeper: more of it"],
-        ["The algorithm"], ["The algorithm"], ["Summary"], ["Exercises", "Exercise 1: a task (derive)"], ["Read next"],
+        ["The algorithm"], ["Summary"], ["Exercises", "Exercise 1: a task (derive)"], ["Read next"],
     ]  # fmt: skip
     assert [plain(item.get_text()) for item in made.all_slides[1].select("li")] == ["read it;", "leave it."]
     assert "What do you expect?" in made.all_slides[2].get_text()
@@ -248,7 +248,7 @@ def test_small_chapter(small: Path) -> None:
     assert notes.select_one("a[href='https://doi.org/1']")
     assert "The law is" in deeper.get_text() and deeper.select_one(".katex-display")
     assert deeper.select_one("a[href$='/book/part/small.ipynb#a-question']")
-    assert "return 42" in made.all_slides[6].get_text()
+    assert "return 42" in made.all_slides[5].get_text()
     assert "Colab" not in made.shown.get_text() and "import torch" not in made.shown.get_text()
     assert leaks(made) == []
 

@@ -465,7 +465,7 @@ class Deck:
             return False
         if "lines" in shown.metadata:
             return shown.metadata.lines <= slide.room
-        return LINES - slide.room <= (6.5 if shown.metadata.wide else 2.6)
+        return LINES - slide.room <= (5.0 if shown.metadata.wide else 2.6)
 
     def visuals(self, cell: NotebookNode, data: dict[str, Any], printed: str) -> Iterator[NotebookNode]:
         """Yield cells that show the picture or the pieces of the table that an output holds."""

@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book test colab lowest assignments lab execute seeds gpu clean
+.PHONY: help book slides test colab lowest assignments lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets

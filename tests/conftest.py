@@ -23,7 +23,7 @@ os.environ["TQDM_DISABLE"] = "1"
 # in tests/test_*.py; one that is missing here costs seconds, no more. `--durations=0` tells how long each test took.
 LONGEST = (
     "book_html", "grading", "assignments", "colab", "cyclegan", "autoregressive", "cli", "parallel", "vae",
-    "conditional", "dcgan", "features", "runs", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families",
+    "conditional", "dcgan", "features", "runs", "slides", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families",
     "gan", "execute", "metrics", "package",
 )  # fmt: skip
 matplotlib.use("Agg")

@@ -17,7 +17,7 @@ SLUG = URL.removeprefix("https://github.com/")
 FORK_SLUG = "my-University/gan_course.2"
 FORK = "https://github.com/" + FORK_SLUG  # not in one piece, or the command would find it here
 COLAB = "https://colab.research.google.com/github"
-LEFT_ALONE = ("book/_ext/katex/", "tests/assets/", "CHANGELOG.md")
+LEFT_ALONE = ("book/_ext/katex/", "book/_slides/reveal/", "tests/assets/", "CHANGELOG.md")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("git") is None or not (ROOT / ".git").exists(), reason="needs git and a git working tree"

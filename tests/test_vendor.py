@@ -18,7 +18,7 @@ def test_committed_files_are_right_and_small_enough() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for folder in (vendor.KATEX, vendor.ASSETS):
+    for folder in (vendor.KATEX, vendor.REVEAL, vendor.ASSETS):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
@@ -29,9 +29,10 @@ def test_changed_missing_and_unknown_files_are_found(copy: Path) -> None:
         file.write("//")
     (katex / "LICENSE.txt").unlink()
     (katex / "stray.js").touch()
+    (copy / vendor.REVEAL / "plugin.js").touch()
     found = vendor.problems(copy)
-    assert len(found) == 3
-    for name in ("katex.min.js: sha256", "LICENSE.txt: missing", "stray.js: not in the table"):
+    assert len(found) == 4
+    for name in ("katex.min.js: sha256", "LICENSE.txt: missing", "stray.js: not in", "plugin.js: not in"):
         assert any(name in line for line in found)
 
 

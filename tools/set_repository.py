@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "gan-course"
-LEFT_ALONE = ("book/_ext/katex/", "tests/assets/", "CHANGELOG.md")  # other projects' files, and history
+LEFT_ALONE = ("book/_ext/katex/", "book/_slides/reveal/", "tests/assets/", "CHANGELOG.md")  # of others, and history
 URL = re.compile(r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]{0,38})/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})")
 OWNER_AND_NAME = r"([A-Za-z0-9-]+/[A-Za-z0-9._-]*[A-Za-z0-9_-])"
 # What is ours wherever it stands: the line that installs or clones the course, and links that open it in Colab.

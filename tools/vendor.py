@@ -1,4 +1,4 @@
-"""Fetch what typesets the book's formulas, and what its browser test checks accessibility with.
+"""Fetch what typesets the book's formulas, what shows its slides, and what its browser test checks accessibility with.
 
     python tools/vendor.py            fetch with `npm pack`, verify, write
     python tools/vendor.py --check    verify the committed files; needs no network
@@ -42,6 +42,7 @@ class Package:
 
 
 KATEX = "book/_ext/katex"
+REVEAL = "book/_slides/reveal"
 ASSETS = "tests/assets"
 
 PACKAGES = (
@@ -93,6 +94,19 @@ PACKAGES = (
                  "a4af7d414440a1c1790825cfb700cf9cf43b0f2c4b04f0ebc523011ad9853ec0"),
             File("package/dist/fonts/KaTeX_Typewriter-Regular.woff2", "fonts/KaTeX_Typewriter-Regular.woff2",
                  "71d517d67827787cfabdf186914cc3358eda539e37931941f2b2fd4a21f68c0b"),
+        ),
+    ),
+    Package(
+        "reveal.js", "6.0.2", "MIT; notes.js holds marked, MIT (notice in the file)",
+        "https://github.com/hakimel/reveal.js", REVEAL, (
+            File("package/dist/reveal.js", "reveal.js",
+                 "aa1bbbf2617b23a623b23612cb3c5bdb63de512e652bf20fcfa832b045d37844"),
+            File("package/dist/reveal.css", "reveal.css",
+                 "615ee850cbbb98a0f688b60ed37b21819a3f54c9f3e6f20e33e63693ab74a0c0"),
+            File("package/dist/plugin/notes.js", "notes.js",
+                 "447c42f365876e41853de81453d0c53c580c5b2099132e8f61200de4a0ba2af3"),
+            File("package/LICENSE", "LICENSE.txt",
+                 "b2883e4b610bfa1b4d8fff84c4d4b825cc7d553cbd9fec4777c04068a2859dc0"),
         ),
     ),
     Package(
@@ -170,7 +184,12 @@ def problems(root: Path = ROOT) -> list[str]:
         path = root / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             found.append(f"{name}: missing or out of date; run python tools/vendor.py")
-    present = {path.relative_to(root).as_posix() for path in (root / KATEX).rglob("*") if path.is_file()}
+    present = {
+        path.relative_to(root).as_posix()
+        for folder in (KATEX, REVEAL)
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    }
     found += [f"{name}: not in the table of tools/vendor.py" for name in sorted(present - known)]
     return found
 
@@ -209,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not options.check:
             written = fetch()
-            print(f"{len(written)} files written below {KATEX} and {ASSETS}")
+            print(f"{len(written)} files written below {KATEX}, {REVEAL} and {ASSETS}")
     except VendorError as error:
         print(error, file=sys.stderr)
         return 1

@@ -30,6 +30,9 @@ book: $(STAMP)  ## build the HTML book from the stored outputs
 	$(BIN)/jupyter-book build .
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
+slides: $(STAMP)  ## make slides of all chapters, each deck a file that opens without a network
+	$(BIN)/python tools/slides.py
+
 test: .venv/assignments  ## build the book without a warning, then test package, tools, pages and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo

@@ -23,8 +23,8 @@ os.environ["TQDM_DISABLE"] = "1"
 # in tests/test_*.py; one that is missing here costs seconds, no more. `--durations=0` tells how long each test took.
 LONGEST = (
     "book_html", "grading", "assignments", "colab", "cyclegan", "autoregressive", "cli", "parallel", "vae",
-    "conditional", "dcgan", "features", "runs", "slides", "wgan", "data", "ring", "benchmarks", "toy", "glyphs", "families",
-    "gan", "execute", "metrics", "package",
+    "conditional", "dcgan", "features", "runs", "slides", "wgan", "data", "ring", "benchmarks", "toy", "glyphs",
+    "families", "gan", "execute", "metrics", "package",
 )  # fmt: skip
 matplotlib.use("Agg")
 torch.set_num_threads(1)

@@ -732,3 +732,150 @@ def test_found(found):
 
 # %% [raw]
 # # END QUESTION
+
+# %% [markdown]
+# ## Two generators, and a set of images that is none
+#
+# The same small GAN is trained twice for the same number of steps on 8×8 digits: once with 60 images, once with 600. The other training images stay out, as the *others* of question 6. Your measures compare 500 samples of each, through the features of the course's judge, with 250 test images; 250 other test images show what real data get. (The judge itself has been trained on the training split, all of it.) Beside them stand 250 images that are noise, changed by your attack until the judge sees the digit that was asked for.
+#
+# Then the judge is tried: how often does it read test images rightly when they are changed by at most $\rho$, by your attack, and by a random change of the same length?
+#
+# Think before you run: which measure will prefer the generator with 60 images, if any? Which will be fooled by the noise?
+
+# %%
+scale = profiles.pick(
+    quick=dict(steps=800, seeds=1),
+    book=dict(steps=800, seeds=3),
+    full=dict(steps=3_000, seeds=3),
+)
+held_out = data.load("digits", split="test", device=device)
+order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(0))
+test_x = held_out.images()[order]
+test_y = held_out.labels[order]
+reference = test_x[:250]
+train_set = data.load("digits", device=device)
+judge = metrics.judge("digits", 8, device)
+
+
+def trained_generator(images, seed, steps):
+    """Return a GAN trained on images (n, 1, 8, 8); its method `sample` draws images."""
+    torch.manual_seed(seed)
+    gan = GAN((1, 8, 8), width=128, lr_g=1e-3, lr_d=1e-3, dropout=0.3).to(device)
+    some = data.DataSet(images, name="some digits")
+    train.fit(gan, some, steps=steps, seed=seed, progress=False)
+    return gan
+
+
+def distances(images, samples):
+    """Return the distance of each image (n, ...) to the nearest sample, (n,)."""
+    return torch.cdist(images.flatten(1), samples.flatten(1)).min(dim=1).values
+
+
+def row(name, samples):
+    """Print the measures of samples (k, 1, 8, 8), of which FD and recall see 250."""
+    a, b = (judge.features(images).double() for images in (samples[:250], reference))
+    parts = score_parts(judge.probabilities(samples[:250]))
+    real = realism(a, b)
+    precision, recall = precision_and_recall(a, b)
+    print(
+        f"{name:24} {float(frechet(a, b)):8.1f} {float(unbiased_mean_term(a, b)):8.1f}"
+        f" {float(parts['score']):6.2f} {float(parts['doubt']):6.3f}"
+        f" {precision:6.2f} {recall:6.2f} {float(real.median()):6.2f}"
+    )
+
+
+if passed("q1", "q2", "q3", "q4", "q5", "q6"):
+    print(" " * 27 + "FD | means | score | doubt | precision | recall | median realism")
+    row("other test images", test_x[250:500])
+    draw = torch.Generator().manual_seed(0)
+    noise = (0.3 * torch.randn(250, 1, 8, 8, generator=draw)).clamp(-1, 1).to(device)
+    wished = torch.arange(250, device=device) % 10
+    attacked = attack(judge, noise, wished, 4.0, steps=20, targeted=True)
+    row("noise, attacked", attacked)
+    shown = {"real": reference, "noise, attacked": attacked}
+    for seed in range(scale.seeds):
+        pool = train_set.draw(len(train_set), seed=seed)
+        others = pool[600:]
+        for n in (60, 600):
+            gan = trained_generator(pool[:n], seed, scale.steps)
+            latents = torch.Generator(device=device).manual_seed(seed)
+            samples = gan.sample(1_000, generator=latents)
+            row(f"seed {seed}: {n} images", samples)
+            near, far = distances(pool[:n], samples), distances(others, samples)
+            half = len(far) // 2
+            print(
+                f"    members: area {float(area(near, far)):.3f}, found at 5 %"
+                f" {float(found(near, far)):.1%}; others against others:"
+                f" {float(area(far[:half], far[half:])):.3f},"
+                f" {float(found(far[:half], far[half:])):.1%}"
+            )
+            shown[f"{n} images"] = samples
+
+# %%
+# @title The judge under attack
+if passed("q1", "q2", "q3", "q4", "q5", "q6"):
+    radii = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+    x, y = test_x[:250], test_y[:250]
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
+    direction = direction / direction.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    curves = {"attack": [], "random change": [], "both: worst case": []}
+    for rho in radii:
+        changed = attack(judge, x, y, rho), into_ball(x + rho * direction, x, rho)
+        verdicts = torch.stack([judge(images).argmax(dim=1) for images in changed])
+        for name, rows in zip(curves, (verdicts[:1], verdicts[1:], verdicts)):
+            curves[name].append(float(worst_case_accuracy(rows, y)))
+    lengths = x.flatten(1).norm(dim=1)
+    other = torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(y[:, None] == y, math.inf)
+    print(f"an image has a length of {float(lengths.median()):.1f} (median), and the next image")
+    print(f"of another class lies {float(other.min(dim=1).values.median()):.1f} away (median)")
+    for name, values in curves.items():
+        told = ", ".join(f"{value:.1%} at {rho}" for value, rho in zip(values, radii))
+        print(f"{name}: {told}")
+
+# %%
+# @title Figure: samples, none of them chosen, and the judge's accuracy under attack
+if passed("q1", "q2", "q3", "q4", "q5", "q6"):
+    figure, axes = plt.subplots(1, 5, figsize=(11, 2.9), layout="constrained", width_ratios=(1, 1, 1, 1, 1.7))
+    for (name, images), ax in zip(shown.items(), axes):
+        plot.images(images[:30].cpu(), columns=5, ax=ax, title=name)
+    for (name, values), style in zip(curves.items(), ("-o", "--s", ":")):
+        axes[4].plot((0, *radii), (float((judge(x).argmax(1) == y).double().mean()), *values), style, label=name)
+    axes[4].set(xlabel=r"largest length of a change, $\rho$", ylabel="share read rightly", ylim=(0, 1.02))
+    axes[4].legend()
+    plt.show()
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: q7
+# manual: true
+# points: 8
+
+# %% [markdown]
+# ## Question 7: report
+#
+# Run the experiment with at least **three seeds** (`scale.seeds = 3` before the loop), once as it is and once with **one thing changed** (the number of images, the steps, the number of samples, $k$, the judge's features replaced by pixels, ...). Say beforehand what you expect. Report in about 300 words and one table.
+#
+# | Points | For |
+# |---|---|
+# | 2 | a prediction that was made before the run and could have failed, with its reason |
+# | 2 | a table with every seed, the same number of images in every row, and the value of real images beside it |
+# | 2 | for two of the measures: something that they saw and something that they could not see, with your numbers (think of the noise and of the sixty images) |
+# | 1 | what the areas and shares of question 6 say about these two generators, beside those of others against others, and what a value near chance would not prove |
+# | 1 | what the attack says about the judge, and whether it makes the measures above worthless |
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# PLACEHOLDER
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# ## Hand in
+#
+# Run everything from the top once more (*Runtime, Restart and run all* in Colab), save, and hand in this notebook.

@@ -122,9 +122,9 @@ def found(members, others, accused=0.05):
 
 MUTANTS = {
     "q1": [
-        ("distance of the means without its square", 2, BY_HAND + frechet(means="(a.mean(0) - b.mean(0)).norm()")),
-        ("covariances with n", 2, BY_HAND + frechet(count="len(a)")),
-        ("features that are not centred", 2, BY_HAND + frechet(centred="")),
+        ("distance of the means without its square", 1, BY_HAND + frechet(means="(a.mean(0) - b.mean(0)).norm()")),
+        ("covariances with n", 1, BY_HAND + frechet(count="len(a)")),
+        ("features that are not centred", 1, BY_HAND + frechet(centred="")),
         (
             "root of each entry of the product: right on the line only",
             2,
@@ -225,7 +225,7 @@ MUTANTS = {
             BALL + attack(gradient="(losses.sum().backward(), at.grad)[1]") + WORST,
         ),
         ("targeted as if it were not", 4, BALL + attack(sign="1") + WORST),
-        ("0 / 0 where the gradient is 0", 5, BALL + attack(direction="uphill / lengths") + WORST),
+        ("the point after the last step is not looked at", 4, BALL + attack(rounds="range(steps)") + WORST),
         (
             "mean over attacks",
             5,

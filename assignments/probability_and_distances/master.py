@@ -848,7 +848,7 @@ def test_p_values(p_value):
 #
 # A small GAN is trained briefly on 8×8 digits (the trainer is the course's). Then two classifiers learn to tell its samples from the training images: one sees the 64 features of the course's judge, the other the 64 pixels. Each gives a density ratio, and with it some samples are accepted and the others thrown away, with your functions. What remains is compared with 250 test images; 250 other test images show what real data get. Neither the GAN nor the classifiers have met a test image. The largest 1 % of the weights are cut to the size of the next ones, since they are the least certain.
 #
-# Think before you run: which classifier finds more to complain about? Which one's accepted samples will be better, and by which measure?
+# Think before you run: which classifier finds more to complain about? Which one's accepted samples will be better, and by which measure? (To see whether your functions work: in our three runs, seeds 0 to 2 on a CPU, the KL estimates lay between 0.5 and 1.4 nats, and 549 to 1,158 of 4,000 images were accepted.)
 
 # %%
 scale = profiles.pick(

@@ -901,13 +901,14 @@ def trained_classifier(view, real, fake, seed, steps=600):
 
 def kernel_of(points):
     """Return the Gaussian kernel of all points (k, d), as wide as their median distance."""
-    distances = torch.cdist(points.double(), points.double())
+    points = points.cpu().double()
+    distances = torch.cdist(points, points)
     return torch.exp(-((distances / distances.median()) ** 2) / 2)
 
 
 def ink(images):
     """Return the mean brightness of each image, from 0 to 1."""
-    return (images.double().mean(dim=(1, 2, 3)) + 1) / 2
+    return (images.cpu().double().mean(dim=(1, 2, 3)) + 1) / 2
 
 
 def measure(name, samples):
@@ -916,19 +917,20 @@ def measure(name, samples):
     Returns:
         The judge's confidences (k,).
     """
-    first = torch.arange(len(samples) + 250, device=device) < len(samples)
+    first = torch.arange(len(samples) + 250) < len(samples)
     row = f"{name:22}"
     for view in views.values():
         kernel = kernel_of(view(torch.cat([samples, reference])))
         row += f" {1e3 * float(mmd_squared(kernel, first)):8.1f} ({p_value(kernel, first):.3f})"
-    laws = torch.stack([judge.probabilities(x).mean(0) for x in (samples, reference)])
+    verdicts = [judge.probabilities(images).cpu() for images in (samples, reference)]
+    laws = torch.stack([each.mean(0) for each in verdicts])
     row += f" {float(jensen_shannon(laws, torch.full((2,), 0.5).to(laws))):8.4f}"
-    x, y = ink(samples).cpu(), ink(reference).cpu()
+    x, y = ink(samples), ink(reference)
     p, q = (torch.full_like(v, 1 / len(v)) for v in (x, y))
     f_x, f_y = dual_values(x, p, y, q)
     cost = (best_plan(x, p, y, q) * (x[:, None] - y).abs()).sum()
     row += f" {float(cost):8.4f} (dual {float(p @ f_x - q @ f_y):.4f})"
-    sure = judge.probabilities(samples).max(dim=1).values
+    sure = verdicts[0].max(dim=1).values
     mean, error = mean_and_error(sure)
     print(row + f" {float(mean):8.3f} ± {float(error):.3f}")
     return sure
@@ -940,10 +942,10 @@ if passed("q2", "q3", "q4", "q5", "q6"):
     measure("real: other test images", other_real)
     for seed in range(scale.seeds):
         gan = trained_generator(seed, scale.steps)
-        latents = torch.Generator(device=device).manual_seed(seed)
+        latents = torch.Generator().manual_seed(seed)
         fitted, fresh = gan.sample(8_000, generator=latents).split(4_000)
         plain = measure(f"seed {seed}: generated", fresh[:250])
-        u = torch.rand(len(fresh), generator=latents, device=device)
+        u = torch.rand(len(fresh), generator=latents).to(device)
         weights = {}
         for name, view in views.items():
             logits = trained_classifier(view, train_set.images(), fitted, seed)

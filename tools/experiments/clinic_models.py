@@ -101,10 +101,14 @@ def compared(seed: int, case: str, programs: str, measure: Callable[[Names], Row
     }
 
 
-def floored(row: Row, device: torch.device) -> Row:
-    """Add the distance that all real training images get: what a perfect generator would reach."""
-    real = frechet(data.load("digits", device=device).images())
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": real, **row}
+def floored(row: Row, floor: float) -> Row:
+    """Put what real data, or an ideal program, get on the measure beside it."""
+    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": floor, **row}
+
+
+def frechet_real(device: torch.device) -> float:
+    """The distance that all real training images get: what a perfect generator would reach."""
+    return frechet(data.load("digits", device=device).images())
 
 
 # --- losses and networks --------------------------------------------------------------------------
@@ -137,7 +141,7 @@ def digits(
         samples, last = drawn(seed, train_set, generator, network, loss_d, loss_g, steps=steps, lr=lr)
         return {"frechet": frechet(samples), "loss_d": last, "pictures": pictures(samples)}
 
-    return floored(compared(seed, case, programs, measure), device)
+    return floored(compared(seed, case, programs, measure), frechet_real(device))
 
 
 class LabelledMLP(nn.Module):
@@ -183,8 +187,7 @@ def class_head(seed: int, device: torch.device, *, case: str, programs: str, bet
         )  # fmt: skip
         return {"accuracy": obeyed(samples), "class_loss": real_class.item(), "frechet": frechet(samples)}
 
-    row = compared(seed, case, programs, measure)
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": read_real(device), **row}
+    return floored(compared(seed, case, programs, measure), read_real(device))
 
 
 def read_real(device: torch.device) -> float:
@@ -217,9 +220,8 @@ def first_images(
         )  # fmt: skip
         return {"spread": spread, "frechet": frechet(samples)}
 
-    row = compared(seed, case, programs, measure)
     real = train_set.images().std(0).mean().item()
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": real, **row}
+    return floored(compared(seed, case, programs, measure), real)
 
 
 def coloured(seed: int, device: torch.device, *, case: str, programs: str, better: str, steps: int, lr: float) -> Row:
@@ -249,7 +251,7 @@ def coloured(seed: int, device: torch.device, *, case: str, programs: str, bette
             "pictures": made[:SHOWN].cpu().numpy().tobytes().hex(),
         }
 
-    return floored(compared(seed, case, programs, measure), device)
+    return floored(compared(seed, case, programs, measure), frechet_real(device))
 
 
 def label_planes(
@@ -272,8 +274,7 @@ def label_planes(
         )  # fmt: skip
         return {"accuracy": obeyed(samples), "frechet": frechet(samples), "pictures": pictures(samples)}
 
-    row = compared(seed, case, programs, measure)
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": read_real(device), **row}
+    return floored(compared(seed, case, programs, measure), read_real(device))
 
 
 # --- penalties and norms --------------------------------------------------------------------------
@@ -320,18 +321,6 @@ def learned_distance(
     return said
 
 
-def measured_distance(device: torch.device, names: Names, **settings: Any) -> Row:
-    """What the critic of one program says, and how wrong it is."""
-    make = names.get("Critic", names.get("make_critic", perceptron))
-    curve = learned_distance(make(2, 64).to(device), names, device, **settings)
-    return {"error": abs(curve[-1] / settings["shift"] - 1), "said": curve[-1], "curve": curve}
-
-
-def with_best(row: Row, shift: float, penalty: float) -> Row:
-    """Add the error of the best critic under a two-sided penalty, whose slope is 1 + shift / (2 penalty)."""
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": shift / (2 * penalty), **row}
-
-
 def critics(
     seed: int, device: torch.device, *, case: str, programs: str, better: str, shift: float, steps: int, penalty: float
 ) -> Row:
@@ -342,9 +331,12 @@ def critics(
     """
 
     def measure(names: Names) -> Row:
-        return measured_distance(device, names, shift=shift, steps=steps, penalty=penalty)
+        make = names.get("Critic", names.get("make_critic", perceptron))
+        curve = learned_distance(make(2, 64).to(device), names, device, shift=shift, steps=steps, penalty=penalty)
+        return {"error": abs(curve[-1] / shift - 1), "said": curve[-1], "curve": curve}
 
-    return with_best(compared(seed, case, programs, measure), shift, penalty)
+    best = shift / (2 * penalty)  # under a two-sided penalty the best slope is 1 + shift / (2 penalty)
+    return floored(compared(seed, case, programs, measure), best)
 
 
 def survival(
@@ -395,8 +387,7 @@ def spectral(seed: int, device: torch.device, *, case: str, programs: str, bette
         product = norms[0] * norms[1] * norms[2]
         return {"norm": max(norms), "slope": product, "frechet": frechet(samples)}
 
-    row = compared(seed, case, programs, measure)
-    return {"broken": row.pop("broken"), "solution": row.pop("solution"), "floor": 1.0, **row}
+    return floored(compared(seed, case, programs, measure), 1.0)
 
 
 _GAN = {"steps": 400, "lr": 1e-3}
@@ -412,8 +403,8 @@ ENTRIES = {
     "clinic_broadcasting": entry(digits, "06", "lower", FIVE, outputs=False, **_GAN),
     "clinic_no_flatten": entry(digits, "07", "lower", FIVE, outputs=False, **_GAN),
     "clinic_norm_eps": entry(first_images, "08", "higher", FIVE, steps=60, lr=1e-3),
-    "clinic_channels": entry(coloured, "09", "lower", FIVE, steps=100, lr=2e-3),
-    "clinic_label_planes": entry(label_planes, "10", "higher", FIVE, steps=150, lr=2e-3),
+    "clinic_channels": entry(coloured, "09", "lower", FIVE, steps=300, lr=2e-3),
+    "clinic_label_planes": entry(label_planes, "10", "higher", FIVE, steps=300, lr=2e-3),
     "clinic_one_norm": entry(critics, "11", "lower", **_CRITIC),
     "clinic_no_graph": entry(critics, "12", "lower", **_CRITIC),
     "clinic_square_root": entry(survival, "13", "higher", width=4, steps=300, penalty=10.0),

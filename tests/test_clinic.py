@@ -71,7 +71,9 @@ def test_the_table_shows_the_harm_that_the_text_tells(case):
     for quoted in (spread(broken), spread(solution), f"{wins} of {len(broken)} seeds"):
         assert quoted in text, f"case {case} does not say {quoted!r}"
     if wins < 0.9 * len(broken):
-        assert re.search(r"by chance|no (gain|harm|difference)|not (better|worse|seen)|little", text), "it must say so in words"
+        assert re.search(r"by chance|no (gain|harm|difference)|not (better|worse|seen)|little", text), (
+            "it must say so in words"
+        )
 
 
 def test_a_table_is_stale_when_its_program_changes(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 There, ``ANSWERS`` has for each exercise what a reader may write in place of the stub, the first code cell below the
 exercise's heading. The cells after it, up to the solution, are the check: it says "correct" or it does not, and never
-raises. Cells with the tag `exercise-setup` run before.
+raises. Cells with the tag `exercise-setup` run before. Cases of the debugging clinic are found by the ids of their
+cells: `case-07-broken` is what readers change, `case-07-check` the check.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ NOTEBOOKS = {path.stem: path for path in CHAPTERS}
 
 def checked(chapter: str) -> dict[str, Exercise]:
     """Return a chapter's exercises that have an automatic check: a stub and at least one cell before the solution."""
-    found = {}
-    for task in exercises(nbformat.read(NOTEBOOKS[chapter], as_version=4)):
+    notebook, found = nbformat.read(NOTEBOOKS[chapter], as_version=4), {}
+    for task in exercises(notebook):
         before = [cell for cell in task.code if not cell.source.startswith(SOLUTION)]
         if len(before) >= 2:
             found[re.match(r"### (Exercise \d+)", task.title)[1]] = task
+    cells = {cell.id: cell for cell in notebook.cells}
+    for case in [name.removesuffix("-broken") for name in cells if re.fullmatch(r"case-\d\d-broken", name)]:
+        found[case] = Exercise(case, code=[cells[f"{case}-broken"], cells[f"{case}-check"]])
     return found
 
 

@@ -490,7 +490,7 @@ ENTRIES = {
     "clinic_epochs_counter": clinic.entry(
         epochs_counter, "16", "higher", images=256, batch=128, updates=500, clip=0.05, **_WGAN
     ),
-    "clinic_clipped_first": clinic.entry(clipped_first, "17", "lower", steps=200, clip=0.01, **_WGAN),
+    "clinic_clipped_first": clinic.entry(clipped_first, "17", "lower", steps=150, clip=0.01, **_WGAN),
     "clinic_lost_detach": clinic.entry(lost_detach, "18", "lower", steps=400),
     "clinic_one_optimizer": clinic.entry(one_optimizer, "19", "lower", steps=400),
     "clinic_eval_stays": clinic.entry(eval_stays, "20", "lower", steps=400, every=100),
@@ -502,6 +502,6 @@ ENTRIES = {
     "clinic_resized_twice": clinic.entry(resized_twice, "26", "lower", data_name="mnist", size=16, n=2_000),
     "clinic_softmax_again": clinic.entry(softmax_again, "27", "higher", n=400),
     "clinic_test_images": clinic.entry(
-        test_images, "28", "lower", train=100, test=200, steps=400, dropout=0.0, decay=0.99
+        test_images, "28", "lower", train=100, test=200, steps=300, dropout=0.0, decay=0.99
     ),
 }

@@ -392,23 +392,22 @@ def spectral(seed: int, device: torch.device, *, case: str, programs: str, bette
 
 _GAN = {"steps": 400, "lr": 1e-3}
 _CRITIC = {"shift": 2.0, "steps": 500, "penalty": 10.0}
-FIVE = range(5)
 
 ENTRIES = {
-    "clinic_softmax_twice": entry(class_head, "01", "higher", FIVE, steps=200, lr=1e-3),
-    "clinic_sigmoid_twice": entry(digits, "02", "lower", FIVE, outputs=False, **_GAN),
-    "clinic_clamped_output": entry(digits, "03", "lower", FIVE, outputs=True, **_GAN),
-    "clinic_sigmoid_critic": entry(critics, "04", "lower", FIVE, **_CRITIC),
-    "clinic_sign": entry(digits, "05", "lower", FIVE, outputs=True, **_GAN),
-    "clinic_broadcasting": entry(digits, "06", "lower", FIVE, outputs=False, **_GAN),
-    "clinic_no_flatten": entry(digits, "07", "lower", FIVE, outputs=False, **_GAN),
-    "clinic_norm_eps": entry(first_images, "08", "higher", FIVE, steps=60, lr=1e-3),
-    "clinic_channels": entry(coloured, "09", "lower", FIVE, steps=300, lr=2e-3),
-    "clinic_label_planes": entry(label_planes, "10", "higher", FIVE, steps=300, lr=2e-3),
+    "clinic_softmax_twice": entry(class_head, "01", "higher", steps=200, lr=1e-3),
+    "clinic_sigmoid_twice": entry(digits, "02", "lower", outputs=False, **_GAN),
+    "clinic_clamped_output": entry(digits, "03", "lower", outputs=True, **_GAN),
+    "clinic_sigmoid_critic": entry(critics, "04", "lower", **_CRITIC),
+    "clinic_sign": entry(digits, "05", "lower", outputs=True, **_GAN),
+    "clinic_broadcasting": entry(digits, "06", "lower", outputs=False, **_GAN),
+    "clinic_no_flatten": entry(digits, "07", "lower", outputs=False, **_GAN),
+    "clinic_norm_eps": entry(first_images, "08", "higher", steps=60, lr=1e-3),
+    "clinic_channels": entry(coloured, "09", "lower", steps=300, lr=2e-3),
+    "clinic_label_planes": entry(label_planes, "10", "higher", steps=300, lr=2e-3),
     "clinic_one_norm": entry(critics, "11", "lower", **_CRITIC),
     "clinic_no_graph": entry(critics, "12", "lower", **_CRITIC),
     "clinic_square_root": entry(survival, "13", "higher", width=4, steps=300, penalty=10.0),
-    "clinic_spectral": entry(spectral, "14", "lower", FIVE, steps=150, lr=1e-3),
-    "clinic_batch_norm_critic": entry(critics, "29", "lower", FIVE, **_CRITIC),
+    "clinic_spectral": entry(spectral, "14", "lower", steps=150, lr=1e-3),
+    "clinic_batch_norm_critic": entry(critics, "29", "lower", **_CRITIC),
     "clinic_epsilon": entry(critics, "30", "lower", **_CRITIC),
 }

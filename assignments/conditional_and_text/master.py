@@ -945,7 +945,7 @@ def confusion(ordered, read, num_values):
 def obedience(table):
     """Return the share of all orders obeyed and that of each value, (K,), of table (K, K)."""
     # BEGIN SOLUTION
-    table = table.double()
+    table = table.float()
     obeyed = table.diagonal()
     return obeyed.sum() / table.sum(), obeyed / table.sum(1)
     # END SOLUTION
@@ -954,7 +954,7 @@ def obedience(table):
 def worst_confusion(table):
     """Return (ordered, read), two ints, of the largest share off the diagonal of (K, K)."""
     # BEGIN SOLUTION
-    shares = table.double() / table.sum(1, keepdim=True).clamp(min=1)
+    shares = table.float() / table.sum(1, keepdim=True).clamp(min=1)
     place = int(shares.fill_diagonal_(-1).argmax())
     return place // len(table), place % len(table)
     # END SOLUTION

@@ -134,7 +134,7 @@ def test_one_pixel(one_pixel):
 #
 # - `map_side(layers, side)`: how many logits there are along a side. A layer takes as many steps of its stride as it can without its kernel leaving the padded input. If some layer has no room even for one, raise a `ValueError`.
 # - `window(layers, i)`: the first and the last pixel that logit number `i` sees, counted from 0; in the padding they are smaller than 0 or larger than the last pixel. Begin at the last layer: which inputs does its output number `i` see? Then ask the layer before, for the first and for the last of these.
-# - `votes(layers, side, pixel)`: how many of the logits along a side have this pixel in their window. Pixels at the border may have fewer votes, and a discriminator minds less what happens there.
+# - `votes(layers, side, pixel)`: how many of the logits along a side have this pixel in their window. Pixels at the border may have fewer votes: what happens there moves fewer of the logits.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -428,7 +428,7 @@ def test_cut(unet_pass):
 # %% [markdown]
 # ## Question 4: the same change for both
 #
-# With few pairs one shows each of them in many ways: cut out at another place, mirrored or not. Where a thing is may change, but it must be the same place in source and target. Otherwise the network learns from pairs that do not fit (and answers, as in question 1, with a median or mean of all displacements).
+# With few pairs one shows each of them in many ways: cut out at another place, mirrored or not. Where a thing is may change, but it must be the same place in source and target. Otherwise the network learns from pairs that do not fit (and answers, as in question 1, with a median or mean of the target at all the places where it may be).
 #
 # Write `augment`. For each pair it draws the upper left corner of a square of `side` × `side` pixels, each possible place with the same probability, and cuts that square out of both images. If `mirror`, it then turns both left to right with probability 1/2. Each pair of the batch draws for itself. All randomness comes from `generator` (a `torch.Generator` of the CPU, whatever device the images are on): the same generator in the same state gives the same result.
 
@@ -1223,7 +1223,7 @@ def test_noise(way_back):
 # %% [markdown]
 # ## Second experiment: the colour that is not there
 #
-# The same world without pairs. Heap A holds digits in ink, heap B *other* digits in white. A white digit says nothing about the ink, so an honest $F$ can do no better than question 1: its best answer under L1, with the expected error that is printed as the **floor**. No pair of translators whose white digits are silent about the ink can have a smaller cycle error. **Before you run it**: will the cycle error end above the floor or below? And which ink will $F$ paint when it is given *true* white digits?
+# The same world without pairs. Heap A holds digits in ink, heap B *other* digits in white. A white digit says nothing about the ink, so an honest $F$ can do no better than question 1: its best answer under L1, with the expected error that is printed as the **floor**. No pair of translators whose white digits are silent about the ink can have a smaller expected error on the way from A to B and back. **Before you run it**: will the cycle error end above the floor or below? And which ink will $F$ paint when it is given *true* white digits?
 #
 # The step is your `generators_step`, the discriminators see what your `History` hands out, and `way_back` shakes the translations. At the end stands the pair of question 7, tables that turn every digit into the next one.
 

@@ -37,6 +37,10 @@ TRIPLE_RIGHT = TRIPLE + (
     "    loss = sp(-right).mean() + 0.5 * sp(fake).mean()\n"
     "    return loss + 0.5 * sp(wrong).mean() if len(wrong) else loss\n"
 )
+NUMBER = (
+    "tensor_loss = matching_loss\n\n\n"
+    "def matching_loss(right, wrong, fake):\n    return tensor_loss(right, wrong, fake).item()\n"
+)
 WRONG = "def wrong_captions(captions, always):\n"
 
 
@@ -202,6 +206,14 @@ MUTANTS = {
             3,
             LABEL_RIGHT + LOGIT + "    return (conditions * (base[:, None] + phi @ vectors.T)).sum(1)\n",
         ),
+        (
+            "numbers in place of tensors: nothing could learn",
+            4,
+            LABEL_RIGHT
+            + LOGIT
+            + "    sums = (conditions @ vectors * phi).sum(1).tolist()\n"
+            + "    return torch.tensor([float(b) + s for b, s in zip(base, sums)], dtype=torch.float64)\n",
+        ),
     ],
     "q3": [
         (
@@ -248,6 +260,20 @@ MUTANTS = {
             GRADIENT_RIGHT + VERDICTS_RIGHT + LABELS + "    return labels.repeat(n // len(labels) + 1)[:n]\n",
         ),
         (
+            "without putting back: equal labels too rare in a small set",
+            4,
+            GRADIENT_RIGHT
+            + VERDICTS_RIGHT
+            + LABELS
+            + "    rounds = [labels[torch.randperm(len(labels))] for _ in range(n // len(labels) + 1)]\n"
+            + "    return torch.cat(rounds)[:n]\n",
+        ),
+        (
+            "no verdict on the last label where it does not occur",
+            4,
+            GRADIENT_RIGHT + VERDICTS_RIGHT.replace(", minlength=num_labels", "") + LABELS_RIGHT,
+        ),
+        (
             "real and generated exchanged",
             4,
             GRADIENT_RIGHT + VERDICTS_RIGHT.replace("return p / (p", "return 1 / num_labels / (p") + LABELS_RIGHT,
@@ -265,6 +291,12 @@ MUTANTS = {
         ("counts in the rows", 4, words(put="row[number.get(word, 0)] += 1") + SAME),
         ("unknown words left out", 3, words(put="row[number[word]] = 1 if word in number else 0") + SAME),
         ("in the order in which words come, and no unknown", 3, words(order="kept", first="") + SAME),
+        (
+            "what is left of two spaces or a comma counts as a word",
+            4,
+            words(word='word.strip(".,")').replace("if w]", "]").replace("caption.split()", 'caption.split(" ")')
+            + SAME,
+        ),
         ("the order of words is believed to matter", 4, words() + SAME.replace('dog": True', 'dog": False')),
     ],
     "q5": [
@@ -288,6 +320,12 @@ MUTANTS = {
             3,
             wrong(valid="torch.ones(len(captions), dtype=torch.bool)") + TRIPLE_RIGHT,
         ),
+        (
+            "valid as numbers, with which images cannot be picked",
+            3,
+            wrong(valid="contradicts.any(1).float()") + TRIPLE_RIGHT,
+        ),
+        ("a number in place of a loss", 3, wrong() + TRIPLE_RIGHT + "\n\n" + NUMBER),
         ("the halves forgotten", 2, wrong() + TRIPLE_RIGHT.replace("0.5 * ", "")),
         (
             "one mean over wrong pairs and fakes",
@@ -330,10 +368,12 @@ MUTANTS = {
             2,
             step(loss_g="nn.functional.softplus(-D(G(z, captions), captions.roll(1, 0))).mean()"),
         ),
+        ("losses with their graphs", 3, step().replace('.detach(), "loss_g": loss_g.detach()', ', "loss_g": loss_g')),
         ("saturating loss", 2, step(loss_g="-nn.functional.softplus(D(G(z, captions), captions)).mean()")),
     ],
     "q7": [
         ("rows are what was read", 2, measure(pairs="num_values * read + ordered")),
+        ("counts as floats", 2, measure().replace("return counts.view", "return counts.float().view")),
         ("shares of the columns", 2, measure(each="table.diagonal() / table.sum(0)")),
         ("the mean of the shares as the whole", 3, measure(whole="(table.diagonal() / table.sum(1)).nanmean()")),
         ("the largest count", 3, measure(shares="table.double()")),

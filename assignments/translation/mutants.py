@@ -96,6 +96,7 @@ def step(
     judged: str = "fake_b, fake_a",
     noises: str = "torch.randn_like(fake_b), torch.randn_like(fake_a)",
     back: str = "fake_b + sigma * noise_b, fake_a + sigma * noise_a",
+    gan: str = "(d_b(judged_b) - 1).square().mean() + (d_a(judged_a) - 1).square().mean()",
     error: str = "abs()",
     clear: str = "optimizer.zero_grad()",
 ) -> str:
@@ -106,7 +107,7 @@ def generators_step(g, f, d_a, d_b, optimizer, a, b, weight=10.0, sigma=0.0):
     fake_b, fake_a = {fake}
     noise_b, noise_a = {noises}
     judged_b, judged_a = {judged}
-    loss_gan = (d_b(judged_b) - 1).square().mean() + (d_a(judged_a) - 1).square().mean()
+    loss_gan = {gan}
     sent_b, sent_a = {back}
     loss_cycle = (f(sent_b) - a).{error}.mean() + (g(sent_a) - b).{error}.mean()
     {clear}
@@ -123,6 +124,7 @@ def history(
     places: str = "torch.randperm(self.size)[:half].tolist()",
     numbers: str = "torch.randperm(len(batch))[:half].tolist()",
     images: str = "[]",
+    new: str = "batch[torch.randperm(len(batch))[:half]].clone()",
     young: str = "0.5",
     old: str = "0.5 * leaves * (1 - leaves) ** (age - 1)",
 ) -> str:
@@ -137,7 +139,7 @@ class History:
         if room:
             self.images += [image{copy} for image in batch[:room]]
             return batch.clone()
-        new = batch[torch.randperm(len(batch))[:half]].clone()
+        new = {new}
         shown = torch.randperm(self.size)[:half].tolist()
         old = torch.stack([self.images[place] for place in shown])
         for place, number in zip({places}, {numbers}):
@@ -227,6 +229,13 @@ MUTANTS = {
     "q2": [
         ("rounded up where the stride does not fit", 3, patches(room="side = -(-room // stride) + 1")),
         ("no error where a kernel has no room", 3, patches(refuse="pass")),
+        (
+            "room asked for at the end only",
+            3,
+            patches(refuse="pass").replace(
+                "    return side\n", "    if side < 1: raise ValueError(side)\n    return side\n"
+            ),
+        ),
         ("from the first layer to the last", 2, patches(layers="layers")),
         (
             "padding forgotten",
@@ -302,6 +311,11 @@ MUTANTS = {
             step(back="fake_b.detach() + sigma * noise_b, fake_a.detach() + sigma * noise_a"),
         ),
         ("old gradients stay", 4, step(clear="pass")),
+        (
+            "the square of the mean logit",
+            4,
+            step(gan="(d_b(judged_b).mean() - 1).square() + (d_a(judged_a).mean() - 1).square()"),
+        ),
         ("squared error of the cycle", 3, step(error="square()")),
         ("noise for the discriminators too", 4, step(judged="fake_b + sigma * noise_b, fake_a + sigma * noise_a")),
         ("sigma taken for a variance", 4, step(back="fake_b + sigma**0.5 * noise_b, fake_a + sigma**0.5 * noise_a")),
@@ -312,6 +326,7 @@ MUTANTS = {
         ("always the same places are overwritten", 4, history(places="range(half)")),
         ("what was shown is overwritten", 4, history(places="shown")),
         ("always the first half of a batch is stored", 4, history(numbers="range(half)")),
+        ("always the first half of a batch is shown", 4, history(new="batch[:half].clone()")),
         ("first in, first out", 4, history(old="0.5 * leaves * (age <= 1 / leaves)")),
         ("ages of the buffer alone", 3, history(young="0.5", old="leaves * (1 - leaves) ** (age - 1)")),
         ("it survives its first call too", 3, history(old="0.5 * leaves * (1 - leaves) ** age")),
@@ -335,6 +350,7 @@ MUTANTS = {
             3,
             tools(sent="g((a + sigma * torch.randn(a.shape, generator=generator)).clamp(-1, 1))"),
         ),
+        ("tensors in place of floats", 3, tools().replace("float((", "((")),
         ("squared error", 2, tools(error="square()")),
     ],
 }

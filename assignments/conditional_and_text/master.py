@@ -7,7 +7,7 @@
 #
 # **You will be able to** split the best discriminator's logit into what it says about the image and what it says about the condition; derive the projection discriminator and the gradient that one word gets; choose labels for generated images; turn captions into sets of words; teach a discriminator to read with pairs that do not match; and measure obedience word by word, beside what real images get.
 #
-# **Time**: three to four hours. The training takes about half a minute on a quiet CPU. **Points**: 30 for code that is tested, 8 for the report, which a person reads.
+# **Time**: three to four hours. The training takes about a minute on one thread of a CPU. **Points**: 30 for code that is tested, 8 for the report, which a person reads.
 #
 # Replace each `...` by your own lines. Below each question stands a check: run it as often as you like. It holds the public tests; when your work is graded, further tests with other numbers are run. A wrong answer to one question costs nothing in another. The checks run on the CPU, the training perhaps on a GPU: make new tensors on the device of those that you are given (`device=x.device`).
 

@@ -7,7 +7,7 @@
 #
 # **You will be able to** compute the best answers under L1 and L2 when several are right; say which pixels each logit of a discriminator sees; join the two halves of a U-Net for images of any size; change both images of a pair in the same way; write the generators' step of CycleGAN so that the discriminators stay out of it; show a discriminator old translations and say how old they are; and test a translator by more than its cycle error.
 #
-# **Time**: three to four hours. The two experiments take about half a minute together on one quiet thread of a CPU. **Points**: 30 for code that is tested, 8 for the report, which a person reads.
+# **Time**: three to four hours. The two experiments take less than a minute together on one thread of a CPU. **Points**: 30 for code that is tested, 8 for the report, which a person reads.
 #
 # Replace each `...` by your own lines. Below each question stands a check: run it as often as you like. It holds the public tests; when your work is graded, further tests with other numbers are run. A wrong answer to one question costs nothing in another. The checks run on the CPU, the training perhaps on a GPU: make new tensors on the device of those that you are given (`device=x.device`).
 

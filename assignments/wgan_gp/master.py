@@ -881,9 +881,14 @@ def test_new_latent_vectors(train_step):
     own = {name: names.get(name) for name in ("critic_loss", "generator_loss", "penalty", "slopes")}
     names["critic_loss"] = lambda real, fake: fake.mean() - real.mean()
     names["generator_loss"] = lambda fake: -fake.mean()
-    names["penalty"] = lambda critic, real, fake: critic(real).square().mean()
-    names["slopes"] = lambda critic, real, fake, epsilon: critic(real).square()
-    seen = []
+    seen, equal = [], []
+
+    def stand_in(critic, real, fake, epsilon=None):
+        equal.append(torch.equal(real, fake))
+        return critic(real).square()
+
+    names["penalty"] = lambda critic, real, fake: stand_in(critic, real, fake).mean()
+    names["slopes"] = stand_in
 
     class Spy(torch.nn.Linear):
         def forward(self, z):
@@ -897,6 +902,7 @@ def test_new_latent_vectors(train_step):
         train_step(g, c, torch.optim.SGD(g.parameters(), 0.1), torch.optim.SGD(c.parameters(), 0.1), lambda: torch.randn(400, 4), 5, 3, 1.0)
     finally:
         names.update(own)
+    assert not any(equal), "The penalty is given the same samples twice; its points lie between real and generated ones."
     shapes = {tuple(z.shape) for z in seen}
     assert all(len(shape) == 2 and shape[1] == 5 for shape in shapes), f"The latent vectors have the shapes {shapes}, expected (400, 5)."
     different = len(torch.cat(seen).unique(dim=0))

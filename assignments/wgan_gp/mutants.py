@@ -80,6 +80,7 @@ def step(
     last_z: str = "z = torch.randn(len(real), latent_dim)",
     estimate: str = "estimate",
     steepness: str = "steepness.detach()",
+    slope_at: str = "penalty(critic, real, fake)",
 ) -> str:
     return f"""
 def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_critic, weight):
@@ -89,7 +90,7 @@ def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_
         z = {fake_z}
         fake = {fake}
         estimate = (critic(real).mean() - critic(fake).mean()).detach()
-        steepness = penalty(critic, real, fake)
+        steepness = {slope_at}
         loss = {loss}
         {clear_c}
         loss.backward()
@@ -303,6 +304,8 @@ MUTANTS = {
             step(draw_first="z_first = torch.randn(400, latent_dim)", fake_z="z_first[: len(real)]"),
         ),
         ("the penalty without its weight", 2, step(loss="critic_loss(critic(real), critic(fake)) + steepness")),
+        ("the penalty at real samples only", 3, step(slope_at="penalty(critic, real, real)")),
+        ("the penalty does not reach the critic", 2, step(slope_at="penalty(critic, real, fake).detach()")),
         ("the penalty subtracted", 2, step(loss="critic_loss(critic(real), critic(fake)) - weight * steepness")),
         ("the critic's gradients are never cleared", 2, step(clear_c="pass")),
         ("gradients of the critic's loss are left in the generator", 2, step(fake="generator(z)", clear_g="pass")),

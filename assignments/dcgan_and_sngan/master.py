@@ -1013,7 +1013,8 @@ def draw_weights(network, std=None, smooth=False):
     """First weights: of this std, or such that they keep the mean square; biases 0."""
     for layer in network:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, std or keeping_std(fan_in(layer), 0.2))
+            tau = std or float(keeping_std(fan_in(layer), 0.2))
+            nn.init.normal_(layer.weight, 0.0, tau)
             nn.init.zeros_(layer.bias)
         if smooth and isinstance(layer, nn.ConvTranspose2d):
             layer.weight.data = level(layer.weight.data, layer.stride[0])
@@ -1122,7 +1123,7 @@ if runs:
     plt.show()
 
 # %% [markdown]
-# **How much do the convolutions stretch?** For each one of the discriminator: the norm of the kernel as a matrix (which is what the bound acts on), the norm of the convolution by your `steepest_image`, and two upper bounds: the chapter's, $\lceil k / s \rceil = 2$ times the first, and your `tap_bound`. The image that the first convolution stretches most is drawn as well. And the generator is used once without batch norm: your `fold` puts it into the convolution.
+# **How much do the convolutions stretch?** For each one of the discriminator: the norm of the kernel as a matrix (which is what the bound acts on), the norm of the convolution by your `steepest_image`, and two upper bounds: the chapter's, $\lceil k / s \rceil = 2$ times the first, and your `tap_bound`. The image that the first convolution stretches most is drawn as well. And in the last cell one batch norm of the generator is put into its convolution by your `fold`: the pixels may differ by rounding only, about $10^{-6}$ at most. If they differ by more, or if that cell raises an error, look at your `fold` again.
 
 # %%
 # @title Table and figure: norms of the discriminators' convolutions, last seed
@@ -1140,11 +1141,11 @@ if runs:
             image, stretch = steepest_image(weight, n, 2, layer.padding[0])
             shape = "x".join(str(size) for size in weight.shape)
             print(
-                f"{bound!s:5}  {shape:11}  {matrix:9.2f}  {stretch:11.2f}"
-                f"  {2 * matrix:16.2f}  {tap_bound(weight):4.2f}"
+                f"{bound!s:5}  {shape:11}  {matrix:9.2f}  {float(stretch):11.2f}"
+                f"  {2 * matrix:16.2f}  {float(tap_bound(weight)):4.2f}"
             )
             if position == 0:
-                picture = image[0, 0]
+                picture = image[0, 0].detach()
                 top = float(picture.abs().max())
                 shown = ax.imshow(picture, cmap="cividis", vmin=-top, vmax=top)
                 title = "no bound" if bound is None else f"bound {bound}"
@@ -1153,6 +1154,8 @@ if runs:
                 figure.colorbar(shown, ax=ax, shrink=0.8, label="value")
     plt.show()
 
+# %%
+if runs:
     generator = copy.deepcopy(next(iter(runs.values()))[0]).cpu()
     layers = list(generator)
     layers[4:6] = [fold(layers[4], layers[5])]

@@ -49,7 +49,7 @@ print(f"torch {torch.__version__} on {device}")
 #
 # $$n_\text{out} = s\,(n_\text{in} - 1) + k - 2p + a .$$
 #
-# Who designs a network asks the other way round: both sides, $k$ and $s$ are given, which padding fits? Answer it for both layers:
+# When you design a network you ask the other way round: both sides, $k$ and $s$ are given, which padding fits? Answer it for both layers:
 #
 # - `conv_padding`: the **smallest** $p \ge 0$;
 # - `transposed_padding`: the pair $(p, a)$ with the **smallest** $a$ (and $p \ge 0$).
@@ -274,7 +274,7 @@ def test_level(level):
 #
 # **(a) By hand.** One channel, $\gamma = 1$, $\beta = 0$, and $\varepsilon$ may be ignored. The first batch in training has the four values 0, 2, 4 and 6. Fill in, to three digits after the point: what becomes of the value 6, the running mean and variance after this batch, and what becomes of a 6 in evaluation afterwards.
 #
-# **(b) Useless biases.** A bias does nothing in training if the batch norm behind it subtracts it again. That takes two things: batch norm comes **directly** behind (`nn.Flatten` and `nn.Unflatten` in between move numbers and change none), and all numbers that **share one mean** have got the same bias. `BatchNorm2d` takes one mean per channel, over all its places; `BatchNorm1d`, on vectors, one mean per unit. Return the positions, in an `nn.Sequential`, of the linear and convolutional layers whose biases are useless (batch norm has biases of its own, which are not asked for).
+# **(b) Useless biases.** A bias does nothing in training if the batch norm behind it subtracts it again. That takes two things: batch norm comes **directly** behind (`nn.Flatten` and `nn.Unflatten` in between move numbers and change none), and all numbers that **share one mean** were given the same bias. `BatchNorm2d` takes one mean per channel, over all its places; `BatchNorm1d`, on vectors, one mean per unit. Return the positions, in an `nn.Sequential`, of the linear and convolutional layers whose biases are useless (batch norm has biases of its own, which are not asked for).
 #
 # **(c) Folding.** In evaluation batch norm is the same affine map for every image. So it can be folded into the convolution before it: return one layer with bias that computes `norm(layer(x))` in evaluation. Derive its weights on paper first. In the weights of `Conv2d`, (out, in, k, k), the output channels come first; in those of `ConvTranspose2d`, (in, out, k, k), they come second.
 
@@ -425,7 +425,7 @@ def test_fold(fold):
 # name: q4
 
 # %% [markdown]
-# ## Question 4: how far does a signal come?
+# ## Question 4: how far does a signal get?
 #
 # A discriminator without batch norm has nothing that corrects the size of its activations, so the first weights must be right. Let a layer without bias have independent weights from $\mathcal{N}(0, \tau^2)$, and let each of its outputs be a sum of $n$ products of a weight and an input (the *fan-in*). Let $m$ be the mean of the squared inputs. Then an output is normal, with mean 0 and a variance that you find, and behind a LeakyReLU of slope $a$ the mean square is half from positive outputs and half, times $a^2$, from negative ones.
 #
@@ -993,7 +993,7 @@ def test_when_it_advances(hinge_step):
 # %% [markdown]
 # ## Train it
 #
-# Now everything that you wrote comes together, on digits of 8×8 pixels enlarged to 16×16: your paddings make both networks, `keeping_std` draws the discriminator's first weights, `useless_biases` cleans the generator, your step trains them, with and without a bound on the discriminator's weights. The discriminator has a learning rate **fifty times** that of the generator. No one would choose that; it is a discriminator that runs away, and the question is what the bound can do about it. After 300 steps on a CPU expect Fréchet distances of about 50 to 60 with the bound and above 100 without (measured with three seeds, seed by seed the same way round); real digits get about 6. So even the better samples are unfinished: some are digits, many are only strokes. For three seeds write `scale.seeds = 3`.
+# Now everything that you wrote comes together, on digits of 8×8 pixels enlarged to 16×16: your paddings make both networks, `keeping_std` draws the discriminator's first weights, `useless_biases` cleans the generator, your step trains them, with and without a bound on the discriminator's weights. The discriminator has a learning rate **fifty times** that of the generator. No one would choose that; it is a discriminator that runs away, and the question is what the bound can do about it. After 300 steps on a CPU expect Fréchet distances of about 50 to 60 with the bound and above 100 without (measured with three seeds, seed by seed the same way round); real digits get about 6. So even the better samples are unfinished: some are digits, many are only strokes. For three seeds set `seeds` to 3 in the line of `scale` that is in force (`quick` without a GPU).
 #
 # Samples are compared with held-out digits, by the Fréchet distance in the features of a small classifier. As a floor, real training digits are measured against the same held-out ones. The classifier was trained on the training digits, so this floor may be a little lower than that of unseen digits.
 

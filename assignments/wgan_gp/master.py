@@ -576,7 +576,7 @@ def test_penalty(penalty):
 #
 # 1. Derive the best slope $\lVert w \rVert$, as a function of $W$, $\lambda$ and $\kappa$: `best_slope`.
 # 2. A program may print two numbers: the **estimate** $\langle w, \Delta \rangle$, and the **whole** objective, with the penalty subtracted. Derive both at the best $w$: `reported`. Which of them is nearer to $W$ for $\kappa = 1$?
-# 3. Turn the first one round: given the estimate, what is $W$? Write `corrected`. (A quadratic equation; only one of its roots is a distance.)
+# 3. Invert the first one: given the estimate, what is $W$? Write `corrected`. (A quadratic equation; only one of its roots is a distance.)
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -676,7 +676,7 @@ def test_corrected(corrected):
 # %% [markdown]
 # ## Does a network report what the formula says?
 #
-# Your formulas are about a linear critic. Here a network is trained with your loss and your penalty on samples in the plane, new ones in each step. Beside it stand the exact distance (your question 1, for the first coordinates; the second coordinate has the same law on both sides) and your correction. The first pair is a shift by 4, the second one bump against two, at $-3$ and $3$. (In the plane, for on the line a two-sided penalty can hold a critic at the wrong sign of its slope; see the chapter.)
+# Your formulas are about a linear critic. Here a network is trained with your loss and your penalty on samples in the plane, new ones in each step. Beside it stand the exact distance (your question 1, for the first coordinates; the second coordinate has the same law on both sides) and your correction. The first pair is a shift by 4, the second one bump against two, at $-3$ and $3$. (The plane is used because on the line a two-sided penalty can hold a critic at the wrong sign of its slope; see the chapter.)
 
 # %%
 scale = profiles.pick(
@@ -1009,7 +1009,7 @@ def test_real_hits(real_hits):
 # %% [markdown]
 # ## Train it
 #
-# Your step and your losses on the ring: eight Gaussians with $\sigma = 0.05$ on a circle of radius 1, new real points in every batch. The networks are given, both learning rates fall linearly to 0 in the second half, and the penalty has the small weight 0.1. These settings were chosen after looking at a few others. With them and 1,000 steps, all eight modes were covered with each of the seeds 0, 1 and 2, and 69 to 71 % of the samples hit a mode: if you get much less, look at your step first. For three seeds write `scale.seeds = 3`. Change `n_critic`, `weight` and the rest as you like; with a GPU the run is longer by itself.
+# Your step and your losses on the ring: eight Gaussians with $\sigma = 0.05$ on a circle of radius 1, new real points in every batch. The networks are given, both learning rates fall linearly to 0 in the second half, and the penalty has the small weight 0.1. These settings were chosen after looking at a few others. With them and 1,000 steps, all eight modes were covered with each of the seeds 0, 1 and 2, and 69 to 71 % of the samples hit a mode: if you get much less, look at your step first. For three seeds write `scale.seeds = 3` as the first line of the cell. Change `n_critic`, `weight` and the rest as you like; with a GPU the run is longer by itself.
 
 # %%
 ring = toy.ring(std=0.05)

@@ -117,6 +117,9 @@ def step(
     loss_g: str = "-discriminator(generator(z)).mean()",
     middle: str = "pass",
     last: str = "optimizer_d.zero_grad()",
+    clear_g: str = "optimizer_g.zero_grad()",
+    between: str = "pass",
+    told: str = "loss_d.detach()",
 ) -> str:
     return f"""
 def hinge_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_dim):
@@ -125,19 +128,21 @@ def hinge_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_
     for x in real:
         {inner}
         fake = {fake}
-        real_logits, fake_logits = discriminator(x), discriminator(fake)
+        real_logits = discriminator(x)
+        {between}
+        fake_logits = discriminator(fake)
         loss_d = {loss_d}
         optimizer_d.zero_grad()
         loss_d.backward()
         optimizer_d.step()
     {middle}
     loss_g = {loss_g}
-    optimizer_g.zero_grad()
+    {clear_g}
     loss_g.backward()
     optimizer_g.step()
     {last}
     inside = (real_logits < 1).float().mean()
-    return {{"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "inside": inside}}
+    return {{"loss_d": {told}, "loss_g": loss_g.detach(), "inside": inside}}
 """
 
 
@@ -180,6 +185,12 @@ MUTANTS = {
             COUNTS + LEVEL.replace("(part.shape[2] * part.shape[3])", "(weight.shape[2] // s) ** 2"),
         ),
         ("the kernel that was given is changed", 2, COUNTS + LEVEL.replace("weight.clone()", "weight")),
+        (
+            "level with wrong counts",
+            3,
+            COUNTS.replace("len(range(r, k, s))", "k // s")
+            + LEVEL.replace("(part.shape[2] * part.shape[3])", "counts(weight.shape[2], s)[r, c]"),
+        ),
         ("all sums become 0", 1, COUNTS + LEVEL.replace("mean - part", "-part")),
     ],
     "q3": [
@@ -243,7 +254,7 @@ MUTANTS = {
         ("gradient through u and v, which keep their graph", 4, bounded(graph="torch.enable_grad()")),
         ("Frobenius norm", 0, bounded(sigma="matrix.norm()")),
         ("the bound forgotten", 0, bounded(used="weight / sigma.clamp(min=1)")),
-        ("the matrix is returned in place of the kernel", 4, bounded(used="matrix / (sigma / bound).clamp(min=1)")),
+        ("the matrix is returned in place of the kernel", 3, bounded(used="matrix / (sigma / bound).clamp(min=1)")),
         (
             "u moves only where the weight is shrunk",
             4,
@@ -252,6 +263,15 @@ MUTANTS = {
     ],
     "q6": [
         ("no output padding", 2, STEEPEST.replace("padding, rest)", "padding)") + TAPS),
+        (
+            "output padding of question 1, which fits another padding",
+            2,
+            STEEPEST.replace(
+                "(n + 2 * padding - weight.shape[-1]) % stride",
+                "transposed_padding((n + 2 * padding - (k := len(weight[0, 0]))) // stride + 1, n, k, stride)[1]",
+            )
+            + TAPS,
+        ),
         (
             "stretch after A and its transpose: the square",
             1,
@@ -277,6 +297,11 @@ MUTANTS = {
     "q7": [
         ("gradients of the generator's loss stay in the discriminator", 3, step(last="pass")),
         ("advances before the generator's update as well", 3, step(middle="advance(discriminator)")),
+        ("advances between its passes", 3, step(inner="pass", between="advance(discriminator)")),
+        ("the generator's gradients are never cleared", 2, step(clear_g="pass")),
+        ("the loss is returned with its graph", 2, step(told="loss_d")),
+        ("the discriminator is frozen and stays so", 1, step(middle="discriminator.requires_grad_(False)")),
+        ("no margin for generated images", 2, step(loss_d="F.relu(1 - real_logits).mean() + 1 + fake_logits.mean()")),
         ("advances once a step", 3, step(first="advance(discriminator)", inner="pass")),
         ("never advances", 3, step(inner="pass")),
         ("the same latent vectors for all updates", 3, step(fake="generator(z).detach()")),

@@ -80,6 +80,7 @@ def step(
     last_z: str = "z = torch.randn(len(real), latent_dim)",
     estimate: str = "estimate",
     steepness: str = "steepness.detach()",
+    slope_at: str = "penalty(critic, real, fake)",
 ) -> str:
     return f"""
 def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_critic, weight):
@@ -89,7 +90,7 @@ def train_step(generator, critic, optimizer_g, optimizer_c, draw, latent_dim, n_
         z = {fake_z}
         fake = {fake}
         estimate = (critic(real).mean() - critic(fake).mean()).detach()
-        steepness = penalty(critic, real, fake)
+        steepness = {slope_at}
         loss = {loss}
         {clear_c}
         loss.backward()
@@ -148,7 +149,7 @@ MUTANTS = {
         ("the generator makes its scores small", 1, CRITIC + GENERATOR.replace("-fake", "fake") + TOLD),
         (
             "numbers without a graph",
-            2,
+            1,
             CRITIC.replace("scores.mean()", "scores.mean().item()")
             + GENERATOR.replace("mean()", "mean().item()")
             + TOLD,
@@ -185,6 +186,16 @@ MUTANTS = {
             "the root of the dimension forgotten",
             4,
             CLIPPED + COSINE.replace("(len(delta) ** 0.5 * delta.norm())", "delta.norm()") + STEEPEST,
+        ),
+        (
+            "best_clipped used in the cosine, and wrong",
+            4,
+            CLIPPED.replace(
+                "(real.mean(0) - fake.mean(0)).sign()", "(real.mean(0) - fake.mean(0)).clamp(-clip, clip) / clip"
+            )
+            + "def cosine(real, fake):\n"
+            "    w, delta = best_clipped(real, fake, 1.0), real.mean(0) - fake.mean(0)\n"
+            "    return w @ delta / (w.norm() * delta.norm())\n\n\n" + STEEPEST,
         ),
         (
             "norms exchanged: the infinity norm",
@@ -251,6 +262,11 @@ MUTANTS = {
             ),
         ),
         ("always half-way", 6, SLOPES + QUADRATIC + PENALTY.replace("torch.rand(", "0.5 * torch.ones(")),
+        (
+            "one-sided: only slopes above 1 pay",
+            6,
+            SLOPES + QUADRATIC + PENALTY.replace(" - 1).square()", " - 1).clamp(min=0).square()"),
+        ),
         ("the square of the mean", 6, SLOPES + QUADRATIC + PENALTY.replace(".square().mean()", ".mean().square()")),
     ],
     "q5": [
@@ -282,7 +298,14 @@ MUTANTS = {
             3,
             step(fake_z="torch.rand(len(real), latent_dim)", last_z="z = torch.rand(len(real), latent_dim)"),
         ),
+        (
+            "one batch of latent vectors for all critic updates",
+            3,
+            step(draw_first="z_first = torch.randn(400, latent_dim)", fake_z="z_first[: len(real)]"),
+        ),
         ("the penalty without its weight", 2, step(loss="critic_loss(critic(real), critic(fake)) + steepness")),
+        ("the penalty at real samples only", 3, step(slope_at="penalty(critic, real, real)")),
+        ("the penalty does not reach the critic", 2, step(slope_at="penalty(critic, real, fake).detach()")),
         ("the penalty subtracted", 2, step(loss="critic_loss(critic(real), critic(fake)) - weight * steepness")),
         ("the critic's gradients are never cleared", 2, step(clear_c="pass")),
         ("gradients of the critic's loss are left in the generator", 2, step(fake="generator(z)", clear_g="pass")),
@@ -295,6 +318,12 @@ MUTANTS = {
             2,
             COUNT.replace("counts >= least * len(points) / len(centers)", "counts > 0") + HITS,
         ),
+        (
+            "a share of the hits, not of the samples",
+            2,
+            COUNT.replace("least * len(points)", "least * int(hit.sum())") + HITS,
+        ),
+        ("more than the share, not at least", 2, COUNT.replace("counts >= least", "counts > least") + HITS),
         ("share of all samples, not of those a mode should get", 2, COUNT.replace(" / len(centers)", "") + HITS),
         (
             "a point may hit several modes",

@@ -218,7 +218,7 @@ def best_logit(x, mu_p, mu_q, s):
 
 
 def smallest_loss(x_p, x_q, mu_p, mu_q, s):
-    """Return the best discriminator's loss on samples of p and of q, tensors of shapes (n,) and (m,)."""
+    """Return the best discriminator's loss on samples x_p (n,) of p and x_q (m,) of q."""
     # BEGIN SOLUTION
     softplus = nn.functional.softplus
     real, fake = best_logit(x_p, mu_p, mu_q, s), best_logit(x_q, mu_p, mu_q, s)
@@ -466,7 +466,11 @@ def test_new_latent_vectors(train_step):
 
 # %%
 def nearest(samples, images):
-    """Return (indices, distances), both of shape (n,), of the nearest of `images` (m, C, H, W) for `samples` (n, C, H, W)."""
+    """Return (indices, distances), both (n,): for each sample the nearest image.
+
+    Args:
+        samples, images: shapes (n, C, H, W) and (m, C, H, W).
+    """
     # BEGIN SOLUTION
     distances, indices = torch.cdist(samples.flatten(1), images.flatten(1)).min(dim=1)
     return indices, distances
@@ -474,7 +478,12 @@ def nearest(samples, images):
 
 
 def suspicious(samples, images, held_out, quantile=0.05):
-    """Return a Boolean tensor of shape (n,): which samples are nearer to `images` than nearly all of `held_out` are."""
+    """Return a Boolean tensor (n,): which samples are suspiciously near to `images`.
+
+    Args:
+        samples, images, held_out: images of shapes (n, ...), (m, ...) and (k, ...).
+        quantile: the share of `held_out` that would be called suspicious.
+    """
     # BEGIN SOLUTION
     bound = nearest(held_out, images)[1].quantile(quantile)
     return nearest(samples, images)[1] < bound
@@ -569,36 +578,48 @@ def train(seed, steps):
     """Return a trained generator and its two losses, one of each every 50 steps."""
     torch.manual_seed(seed)
     generator, discriminator = networks()
-    optimizer_g = torch.optim.Adam(generator.parameters(), 1e-3, betas=(0.5, 0.999))
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), 1e-3, betas=(0.5, 0.999))
+    optimizer_g, optimizer_d = (
+        torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999))
+        for network in (generator, discriminator)
+    )
     losses = []
     for step in range(steps):
         real = train_set.draw(64, seed=step)
-        told = train_step(generator, discriminator, optimizer_g, optimizer_d, real, latent_dim)
+        told = train_step(
+            generator, discriminator, optimizer_g, optimizer_d, real, latent_dim
+        )
         if step % 50 == 0:
             losses.append((float(told["loss_d"]), float(told["loss_g"])))
     return generator.eval(), losses
 
 
+def distance(images):
+    """Return the Frechet distance of 500 images to the 500 test digits."""
+    real = judge.features(test_set.images())
+    return metrics.frechet_distance(judge.features(images), real)
+
+
 if passed("q1", "q2", "q4", "q5"):
     judge = metrics.judge("digits", 8, device)
-    real = metrics.frechet_distance(judge.features(train_set.draw(500)), judge.features(test_set.draw(500)))
-    print(f"500 real training digits: Frechet distance {real:.1f} from 500 test digits")
+    print(f"500 training digits: Frechet distance {distance(train_set.draw(500)):.1f}")
     for seed in range(scale.seeds):
         generator, losses = train(seed, scale.steps)
         torch.manual_seed(seed)
         with torch.no_grad():
             samples = generator(torch.randn(500, latent_dim, device=device))
-        distance = metrics.frechet_distance(judge.features(samples), judge.features(test_set.draw(500)))
-        copies = suspicious(samples, train_set.images(), test_set.images()).float().mean()
-        print(f"seed {seed}: Frechet distance {distance:.1f}, suspicious {copies:.1%} (real: 5 %)")
+        copies = suspicious(samples, train_set.images(), test_set.images())
+        print(
+            f"seed {seed}: Frechet distance {distance(samples):.1f}, "
+            f"suspicious {copies.float().mean():.1%} (real: 5 %)"
+        )
 
 # %%
 # @title Figure: samples of the last run, none of them chosen, and its losses
 if passed("q1", "q2", "q4", "q5"):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     plot.images(samples[:50].cpu(), columns=10, ax=left, title="fifty samples")
-    for values, name, color in zip(zip(*losses), ("discriminator", "generator"), (plot.DISCRIMINATOR, plot.FAKE)):
+    names = (("discriminator", plot.DISCRIMINATOR), ("generator", plot.FAKE))
+    for values, (name, color) in zip(zip(*losses), names):
         right.plot(range(0, 50 * len(losses), 50), values, label=name, color=color)
     right.set(xlabel="step", ylabel="loss")
     right.legend()

@@ -226,6 +226,7 @@ def test_hidden_tests_are_told_on_request(tiny):
     [
         ("import otter", "names the grader"),
         ("torch.allclose = max", "replaces library code"),
+        ("text = open('/home/me/course/assignments/tiny/master.py').read()", "names the masters"),
         ("import gc; gc.get_objects()", "looks into other code's memory"),
         ("# @title Check q1\nprint('fine')", "changed a cell of checks"),
         ("x = torch.zeros(3)\ny = x == 1", None),

@@ -94,7 +94,8 @@ def _():
 _()
 """
 SUSPICIOUS = {
-    r"\botter\b": "names the grader",
+    r"\botter\b|\bgrading\b": "names the grader",
+    r"\bmaster\.py|\bmutants\b|tools[./]assignments|import assignments": "names the masters",
     r"['\"/]tests/|['\"]tests['\"]": "names a folder tests/",
     r"\bgc\.get_(objects|referrers)|sys\._getframe|inspect\.(currentframe|stack)": "looks into other code's memory",
     r"\bsys\.modules\b|\bsetattr\((builtins|torch|numpy|np|math)\b|\b(torch|np|numpy)\.\w+ = ": "replaces library code",
@@ -153,8 +154,8 @@ class Kernel:
         self.manager = type("Manager", (KernelManager,), {"kernel_spec": spec})()
         env = {key: value for key, value in os.environ.items() if not re.search(r"TOKEN|SECRET|PASSWORD|_KEY$", key)}
         env |= {"GAN_COURSE_PROFILE": "quick", "HOME": str(folder), "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
-        env |= {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "OMP_NUM_THREADS": "1"}
-        env |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "GAN_COURSE_CACHE": str(folder / "cache")}
+        env |= {"OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "GAN_COURSE_CACHE": str(folder / "cache")}
+        env.pop("PYTHONPATH", None)  # the course is installed; nothing leads to the masters
         self.manager.start_kernel(cwd=str(folder), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.client = self.manager.blocking_client()
         self.client.start_channels()

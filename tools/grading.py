@@ -153,8 +153,8 @@ class Kernel:
         self.memory, self.stop = memory, stop
         self.manager = type("Manager", (KernelManager,), {"kernel_spec": spec})()
         env = {key: value for key, value in os.environ.items() if not re.search(r"TOKEN|SECRET|PASSWORD|_KEY$", key)}
-        env |= {"GAN_COURSE_PROFILE": "quick", "HOME": str(folder), "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
-        env |= {"OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "GAN_COURSE_CACHE": str(folder / "cache")}
+        env |= {"GAN_COURSE_PROFILE": "quick", "GAN_COURSE_CACHE": str(folder / "cache"), "HOME": str(folder)}
+        env |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
         env.pop("PYTHONPATH", None)  # the course is installed; nothing leads to the masters
         self.manager.start_kernel(cwd=str(folder), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.client = self.manager.blocking_client()

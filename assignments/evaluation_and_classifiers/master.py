@@ -591,6 +591,7 @@ def test_some_steps(attack):
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     with torch.no_grad():
         net[1].weight.copy_(torch.tensor([[1.0, -1.0, 0.5, 0.0], [0.0, 1.0, 0.0, -1.0]]))
+        net[1].bias.zero_()
     x, y = torch.full((3, 1, 2, 2), 0.1), torch.tensor([0, 1, 0])
     got = attack(net, x.clone(), y, 0.5, steps=5)
     assert got.shape == x.shape and not got.requires_grad, f"The result has the shape of x, {tuple(x.shape)}, and no graph; yours has the shape {tuple(got.shape)}."

@@ -7,9 +7,9 @@
 #
 # **You will be able to** compute the Fréchet distance of features without the root of any matrix, and recognise wrong forms of it; remove the part of its bias that can be removed exactly; take an Inception Score apart and say what fools it; measure how near a sample is to real images in a way that one outlier cannot spoil; attack a classifier within a ball, and report its accuracy honestly; and test whether distances give away who was in the training set.
 #
-# **Time**: three to four hours. The experiment takes about half a minute on a CPU. **Points**: 27 for code that is tested, 8 for the report, which a person reads.
+# **Time**: three to four hours. The experiment takes about half a minute on a CPU. **Points**: 28 for code that is tested, 8 for the report, which a person reads.
 #
-# Replace each `...` by your own lines. Below each question stands a check: run it as often as you like. It holds the public tests; when your work is graded, further tests with other numbers are run. A wrong answer to one question costs nothing in another.
+# Replace each `...` by your own lines. Below each question stands a check: run it as often as you like. It holds the public tests; when your work is graded, further tests with other numbers are run. A wrong answer to one question costs nothing in another. The checks run on the CPU, the experiment perhaps on a GPU: make new tensors on the device of those that you are given (`device=x.device`).
 
 # %%
 # @title Setup
@@ -46,10 +46,10 @@ print(f"torch {torch.__version__} on {device}")
 # **By hand** first, rounded to four digits after the point:
 #
 # - `"right"`: the distance of $\mathcal{N}(0, 1)$ and $\mathcal{N}(3, 4)$ on the line (4 is the variance);
-# - `"no square"`: the same with $\lvert \mu_1 - \mu_2 \rvert$ in place of its square, a form that goes round in tutorials;
+# - `"no square"`: the same with $\lvert \mu_1 - \mu_2 \rvert$ in place of its square, a slip that is easily made;
 # - `"root of each entry"`: the value of $2 \operatorname{tr} \Sigma - 2 \operatorname{tr} R$ for two *equal* distributions in the plane with $\Sigma = \bigl(\begin{smallmatrix} 2 & 1 \\ 1 & 2 \end{smallmatrix}\bigr)$, where $R$ has the roots of the entries of $\Sigma \Sigma$ as its entries. A program that writes `(cov_a @ cov_b).sqrt()` computes this. What should it be?
 #
-# Then the function, for features $a$ of shape $(n, d)$ and $b$ of shape $(m, d)$. Let $X$ be $a$ without its mean, divided by $\sqrt{n - 1}$, and $Y$ the same from $b$, so that $\Sigma_1 = X^\top X$ and $\Sigma_2 = Y^\top Y$. The matrix under the last root has the eigenvalues of $\Sigma_1 \Sigma_2 = X^\top (X Y^\top Y)$, and $AB$ has the same eigenvalues as $BA$, apart from zeros. Find an $n \times m$ matrix whose **singular values** are the roots of these eigenvalues. It works as well where there are fewer images than features and the covariances are singular.
+# Then the function, for features $a$ of shape $(n, d)$ and $b$ of shape $(m, d)$. Let $X$ be $a$ minus the mean of its rows, divided by $\sqrt{n - 1}$, and $Y$ the same from $b$, so that $\Sigma_1 = X^\top X$ and $\Sigma_2 = Y^\top Y$. The matrix under the last root has the eigenvalues of $\Sigma_1 \Sigma_2 = X^\top (X Y^\top Y)$, and $AB$ has the same eigenvalues as $BA$, apart from zeros. Find an $n \times m$ matrix whose **singular values** are the roots of these eigenvalues. It works as well where there are fewer images than features and the covariances are singular.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -88,6 +88,15 @@ def test_on_the_line(frechet):
     a, b = torch.tensor([[0.0], [2.0]]).double(), torch.tensor([[4.0], [8.0]]).double()
     got = float(frechet(a, b))
     assert abs(got - 27) < 1e-4, f"Means 1 and 6, variances 2 and 8: (1 - 6)² + (√2 - √8)² = 25 + 2 = 27; yours is {got:.4f}."
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_filled_in(by_hand):
+    import math
+    for name, value in by_hand.items():
+        assert math.isfinite(float(value)), f"{name!r} is a number; yours is {value}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -153,7 +162,7 @@ def test_few_images(frechet):
 # 1. Write this `expected_excess` as a function of the two covariances and the two numbers.
 # 2. Write `unbiased_mean_term`: an estimate of $\lVert \mu_1 - \mu_2 \rVert^2$ from samples whose expectation is exactly right, for any distributions. (Sample variances, with $n - 1$, have the right expectation.) It may be negative.
 #
-# No such trick exists for the other terms, because a root stands in them. That is why a Fréchet distance is reported with its number of images, beside what real images get at the same number.
+# The two traces have the right expectation already; for the last term no such trick exists, because a root stands in it. That is why a Fréchet distance is reported with its number of images, beside what real images get at the same number.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -204,7 +213,7 @@ points: 1
 def test_small_term(unbiased_mean_term):
     import torch
     got = float(unbiased_mean_term(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [1.0], [1.0]])))
-    assert abs(got + 1) < 1e-5, f"Both means are 1, the sample variances 2 and 0: 0 - 2/2 - 0/3 = -1; yours is {got:.4f}."
+    assert abs(got + 1) < 1e-5, f"Both means are 1, the sample variances 2 and 0: the estimate is -1; yours is {got:.4f}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -254,7 +263,7 @@ def test_all_samples(unbiased_mean_term):
 # Write `score_parts`, with $0 \log 0 = 0$. Then fill in, rounded to four digits after the point, the score of three generators for a classifier of ten classes:
 #
 # - `"half without a digit"`: one half of the images are clear digits (verdicts that are certain), all ten equally often; the other half shows nothing, and the verdict is $\tfrac{1}{10}$ for each class;
-# - `"half zeros"`: one half as above, the other half clear zeros;
+# - `"half zeros"`: one half are clear digits, all ten equally often; the other half are clear zeros (certain verdicts, too);
 # - `"ten pictures"`: the generator always draws one of the same ten pictures, a clear one for each class, equally often.
 #
 # Which of the three would you want, and which one does the score want?
@@ -298,6 +307,14 @@ def test_certain(score_parts):
     parts = [float(got[name]) for name in ("variety", "doubt", "score")]
     wanted = [math.log(4), 0.0, 4.0]
     assert all(abs(a - b) < 1e-4 for a, b in zip(parts, wanted)), f"Four certain verdicts for four classes: variety log 4 = 1.3863, doubt 0 and a score of 4; yours are {parts}."
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_filled_in(scores):
+    for name, value in scores.items():
+        assert 1 <= float(value) <= 10, f"With ten classes a score lies between 1 and 10; yours for {name!r} is {value}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -371,7 +388,12 @@ def realism(points, centers, k=3, pruned=True):
 
 
 def precision_and_recall(samples, real, k=3):
-    """Return precision and recall, two numbers, of samples (n, d) and real images (m, d)."""
+    """Return precision and recall, two numbers.
+
+    Args:
+        samples, real: features (n, d) and (m, d).
+        k: as above.
+    """
     # BEGIN SOLUTION
     shares = (realism(x, y, k, pruned=False) >= 1 for x, y in ((samples, real), (real, samples)))
     return tuple(float(inside.double().mean()) for inside in shares)
@@ -393,6 +415,18 @@ def test_on_the_line(realism):
     got = [float(value) for value in realism(torch.tensor([[4.0], [12.0]]).double(), centers, k=1)]
     assert abs(got[0] - 2) < 1e-4, f"With k = 1 the radii are 1, 1, 2, 7, 20. The point 4 is 1 away from 3, whose radius is 2: a realism of 2; yours is {got[0]:.4f}."
     assert abs(got[1] - 2 / 9) < 1e-4, f"The median radius is 2, so the balls around 10 and 30 are left out; for the point 12 the ball around 3 is left: 2/9 = 0.2222; yours is {got[1]:.4f}."
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_all_or_nothing(precision_and_recall):
+    import torch
+    real = torch.tensor([[0.0], [1.0], [3.0], [10.0], [30.0]]).double()
+    got = [float(value) for value in precision_and_recall(real.clone(), real, k=1)]
+    assert got == [1, 1], f"Samples that are the real points have precision and recall 1; yours are {got}."
+    got = [float(value) for value in precision_and_recall(real + 1000, real, k=1)]
+    assert got == [0, 0], f"Samples that lie 1,000 away from the real points have precision and recall 0; yours are {got}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -550,19 +584,37 @@ def test_worst_case(worst_case_accuracy):
 
 # %%
 """ # BEGIN TEST CONFIG
+points: 0
+""" # END TEST CONFIG
+def test_some_steps(attack):
+    import torch
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[1.0, -1.0, 0.5, 0.0], [0.0, 1.0, 0.0, -1.0]]))
+        net[1].bias.zero_()
+    x, y = torch.full((3, 1, 2, 2), 0.1), torch.tensor([0, 1, 0])
+    got = attack(net, x.clone(), y, 0.5, steps=5)
+    assert got.shape == x.shape and not got.requires_grad, f"The result has the shape of x, {tuple(x.shape)}, and no graph; yours has the shape {tuple(got.shape)}."
+    length = float((got - x).flatten(1).norm(dim=1).max())
+    assert length < 0.501, f"With rho = 0.5 no change may be longer; yours has the length {length:.4f}."
+    before, after = (torch.nn.functional.cross_entropy(net(images), y, reduction="none") for images in (x, got))
+    assert (after > before).all(), f"The attack makes the loss of each image larger: it was {before.tolist()}, and with yours it is {after.tolist()}."
+
+# %%
+""" # BEGIN TEST CONFIG
 points: 1
 hidden: true
 """ # END TEST CONFIG
 def test_ball_of_images(into_ball):
     import torch
     generator = torch.Generator().manual_seed(5)
-    x = 2 * torch.rand(6, 3, 4, 5, generator=generator).double() - 1
-    at = x + torch.randn(6, 3, 4, 5, generator=generator).double() * torch.tensor([0.01, 0.1, 0.3, 1, 3, 9]).view(6, 1, 1, 1)
+    x = 2 * torch.rand(7, 3, 4, 5, generator=generator).double() - 1
+    at = x + torch.randn(7, 3, 4, 5, generator=generator).double() * torch.tensor([0.01, 0.1, 0.3, 1, 3, 9, 0]).view(7, 1, 1, 1)
     got = into_ball(at, x, 1.5)
-    for number in range(6):
+    for number in range(7):
         change = (at[number] - x[number]).flatten().tolist()
         length = sum(c * c for c in change) ** 0.5
-        wanted = [min(max(p + c * min(1.0, 1.5 / length), -1.0), 1.0) for p, c in zip(x[number].flatten().tolist(), change)]
+        wanted = [min(max(p + c * min(1.0, 1.5 / max(length, 1.5)), -1.0), 1.0) for p, c in zip(x[number].flatten().tolist(), change)]
         off = max(abs(a - b) for a, b in zip(got[number].flatten().tolist(), wanted))
         assert off < 1e-5, f"Image {number}, whose change has the length {length:.2f}, with rho = 1.5: a pixel is off by {off:.4f}."
 
@@ -591,6 +643,7 @@ def test_linear_classifier(attack):
             got = attack(net, x.clone(), y, 0.3, steps=steps, targeted=targeted)
             assert got.shape == x.shape and not got.requires_grad, "The result has the shape of x and no graph."
             assert all(p.grad is None for p in net.parameters()), "The classifier's weights have gradients after the attack."
+            assert all(p.requires_grad for p in net.parameters()), "The classifier could not be trained any more after the attack: its weights take no gradients."
             lengths = (got - x).flatten(1).norm(dim=1)
             assert lengths.max() < 0.3 + 1e-4, f"With rho = 0.3 a change has the length {float(lengths.max()):.4f}."
             gain = ((got - x).flatten(1) @ slope) * torch.where(y == 1, -1.0, 1.0) * (-1 if targeted else 1)
@@ -598,6 +651,40 @@ def test_linear_classifier(attack):
             assert gain.min() > 0.98 * most, f"steps = {steps}, targeted = {targeted}: for a linear classifier the difference of the two logits can be moved by {most:.3f} (along the weights); yours moved it by {float(gain.min()):.3f}."
     finally:
         names["into_ball"] = own
+
+# %%
+""" # BEGIN TEST CONFIG
+points: 1
+hidden: true
+""" # END TEST CONFIG
+def test_path(attack):
+    import torch
+    names = attack.__globals__
+    own = names.get("into_ball")
+    ball = lambda at, x, rho: torch.clamp(
+        x + (at - x) * torch.clamp(rho / (at - x).flatten(1).norm(dim=1).clamp(min=1e-12), max=1).view(-1, 1, 1, 1), -1, 1
+    )
+    first = torch.tensor([[4.0, -1.0, 0.5], [1.0, 3.0, -2.0], [-0.5, 1.0, 4.0]])
+    second = torch.tensor([[2.0, -1.0], [-1.5, 1.0], [1.0, 2.0]])
+    met = []
+
+    def classifier(images):
+        met.append(images.detach().clone().flatten(1))
+        return torch.tanh(images.flatten(1) @ first) @ second
+
+    x, y = torch.tensor([0.3, -0.2, 0.1]).view(1, 1, 1, 3), torch.tensor([0])
+    names["into_ball"] = ball
+    try:
+        attack(classifier, x.clone(), y, 0.4, steps=4)
+    finally:
+        names["into_ball"] = own
+    seen, point = list(met), x
+    for number in (1, 2, 3):
+        there = point.clone().requires_grad_()
+        slope = torch.autograd.grad(torch.nn.functional.cross_entropy(classifier(there), y), there)[0]
+        point = ball(point + 0.25 * slope / slope.norm(), x, 0.4)
+        off = min(float((images - point.flatten(1)).abs().amax(dim=1).min()) for images in seen)
+        assert off < 1e-3, f"With rho = 0.4 and 4 steps each step has the length 2.5 * 0.4 / 4 = 0.25, along the gradient at the point where it starts, and ends in the ball around x. After step {number} the classifier has not been asked there: the nearest point that it was asked is off by {off:.4f}."
 
 # %%
 """ # BEGIN TEST CONFIG
@@ -654,7 +741,7 @@ def test_highest_loss(attack):
 
 # %%
 def area(members, others):
-    """Return the probability that a member's distance is the smaller one, ties one half.
+    """Return the probability that a member's distance is smaller; a tie counts one half.
 
     Args:
         members, others: distances (n,) and (m,).
@@ -723,7 +810,7 @@ def test_found(found):
     import torch
     others = torch.tensor([5.0, 3.0, 3.0, 7.0, 9.0, 8.0, 6.5, 4.0, 10.0, 11.0])
     members = torch.tensor([3.0, 2.0, 3.5, 8.5, 2.5, 3.0, 6.0, 1.0])
-    for accused, wanted in ((0.0, 3 / 8), (0.15, 3 / 8), (0.25, 6 / 8), (0.55, 7 / 8)):
+    for accused, wanted in ((0.0, 3 / 8), (0.15, 3 / 8), (0.19, 3 / 8), (0.25, 6 / 8), (0.55, 7 / 8)):
         got = float(found(members.clone(), others.clone(), accused=accused))
         assert abs(got - wanted) < 1e-5, f"Others at {sorted(others.tolist())}, members at {sorted(members.tolist())}, at most {accused:.0%} of the others accused: {wanted:.4f} of the members are found, yours is {got:.4f}."
 
@@ -734,11 +821,11 @@ def test_found(found):
 # # END QUESTION
 
 # %% [markdown]
-# ## Two generators, and a set of images that is none
+# ## Two generators, and noise in disguise
 #
-# The same small GAN is trained twice for the same number of steps on 8×8 digits: once with 60 images, once with 600. The other training images stay out, as the *others* of question 6. Your measures compare 250 samples of each, through the features of the course's judge, with 250 test images; 250 other test images show what real data get. (The judge itself has been trained on the training split, all of it.) Beside them stand 250 images of noise, each changed by your attack with $\rho = 2$ so that the judge sees the digit that was asked for.
+# The same small GAN is trained twice for the same number of steps on 8×8 digits: once with 60 images, once with 600. The other training images stay out, as the *others* of question 6. Your measures compare 250 samples of each, through the features of the course's judge, with 250 test images; 250 other test images show what real data get. (The judge itself has been trained on the training split, all of it.) Beside them stand 250 images of noise, each changed by your attack with $\rho = 2$ so that the judge sees the digit that was asked for. In the table, *means* is your unbiased estimate of the term of the means, and *realism* the median over the samples.
 #
-# Then the judge is tried: how often does it read test images rightly when they are changed by at most $\rho$, by your attack, and by a random change of the same length?
+# Then the judge itself is tested: how often does it read test images rightly when they are changed by at most $\rho$, by your attack, and by a random change of the same length?
 #
 # Think before you run: which measure will prefer the generator with 60 images, if any? Which will be fooled by the noise? (To see whether your functions work: in our three runs, seeds 0 to 2 on a CPU, the generator with 600 images had Fréchet distances between 50 and 71.)
 
@@ -773,19 +860,23 @@ def distances(images, samples):
 
 def row(name, samples):
     """Print the measures of the first 250 of samples (k, 1, 8, 8)."""
-    a, b = (judge.features(images).cpu().double() for images in (samples[:250], reference))
-    parts = score_parts(judge.probabilities(samples[:250]).cpu())
-    real = realism(a, b)
+    samples = samples[:250]
+    a, b = (judge.features(images).cpu().double() for images in (samples, reference))
+    parts = score_parts(judge.probabilities(samples).cpu())
+    real = torch.as_tensor(realism(a, b))
     precision, recall = precision_and_recall(a, b)
     print(
         f"{name:24} {float(frechet(a, b)):8.1f} {float(unbiased_mean_term(a, b)):8.1f}"
         f" {float(parts['score']):6.2f} {float(parts['doubt']):6.3f}"
-        f" {precision:6.2f} {recall:6.2f} {float(real.median()):6.2f}"
+        f" {float(precision):9.2f} {float(recall):6.2f} {float(real.median()):7.2f}"
     )
 
 
 if passed("q1", "q2", "q3", "q4", "q5", "q6"):
-    print(" " * 27 + "FD | means | score | doubt | precision | recall | median realism")
+    print(
+        f"{'':24}{'FD':>9}{'means':>9}{'score':>7}{'doubt':>7}"
+        f"{'precision':>10}{'recall':>7}{'realism':>8}"
+    )
     row("other test images", test_x[250:500])
     draw = torch.Generator().manual_seed(0)
     noise = (0.3 * torch.randn(250, 1, 8, 8, generator=draw)).clamp(-1, 1).to(device)
@@ -825,9 +916,9 @@ if passed("q1", "q2", "q3", "q4", "q5", "q6"):
         for name, rows in zip(curves, (verdicts[:1], verdicts[1:], verdicts)):
             curves[name].append(float(worst_case_accuracy(rows.cpu(), y.cpu())))
     lengths = x.flatten(1).norm(dim=1)
-    other = torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(y[:, None] == y, math.inf)
-    print(f"an image has a length of {float(lengths.median()):.1f} (median), and the next image")
-    print(f"of another class lies {float(other.min(dim=1).values.median()):.1f} away (median)")
+    apart = torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(y[:, None] == y, math.inf)
+    print(f"medians: an image has the length {float(lengths.median()):.1f}, and the nearest")
+    print(f"of another class is {float(apart.min(dim=1).values.median()):.1f} away")
     for name, values in curves.items():
         told = ", ".join(f"{value:.1%} at {rho}" for value, rho in zip(values, radii))
         print(f"{name}: {told}")
@@ -845,7 +936,8 @@ if passed("q1", "q2", "q3", "q4", "q5", "q6"):
         curves.items(), ("-o", "--s", ":"), (plot.FAKE, plot.REAL, "black")
     ):
         axes[4].plot((0, *radii), (clean, *values), style, label=name, color=color)
-    axes[4].set(xlabel=r"largest length of a change, $\rho$", ylabel="share read rightly", ylim=(0, 1.02))
+    axes[4].set(xlabel=r"largest length of a change, $\rho$", ylabel="share read rightly")
+    axes[4].set_ylim(0, 1.02)
     axes[4].legend()
     plt.show()
 

@@ -85,6 +85,7 @@ def attack(
     lengths: str = "uphill.flatten(1).norm(dim=1).view(-1, 1, 1, 1)",
     direction: str = "uphill / torch.where(lengths > 0, lengths, torch.ones_like(lengths))",
     around: str = "x",
+    step: str = "2.5 * rho / steps",
 ) -> str:
     return f"""
 def attack(classifier, x, y, rho, steps=10, targeted=False):
@@ -100,7 +101,7 @@ def attack(classifier, x, y, rho, steps=10, targeted=False):
         highest = torch.where(better, losses.detach(), highest)
         lengths = {lengths}
         direction = {direction}
-        at = into_ball(at.detach() + 2.5 * rho / steps * direction, {around}, rho)
+        at = into_ball(at.detach() + {step} * direction, {around}, rho)
     return best
 
 
@@ -207,28 +208,63 @@ MUTANTS = {
     "q5": [
         (
             "all changes shortened by the longest one",
-            4,
+            5,
             BALL.replace(".norm(dim=1).view(-1, 1, 1, 1)", ".norm(dim=1).max()") + attack() + WORST,
         ),
         (
             "every change has the length rho",
-            4,
+            5,
             BALL.replace("lengths.clamp(min=rho)", "lengths.clamp(min=1e-12)") + attack() + WORST,
         ),
-        ("pixels are not cut off", 5, BALL.replace(".clamp(-1, 1)", "") + attack() + WORST),
+        ("pixels are not cut off", 6, BALL.replace(".clamp(-1, 1)", "") + attack() + WORST),
         ("signs of the gradient", 4, BALL + attack(direction="uphill.sign() / 3") + WORST),
         ("gradient divided by the length of the whole batch's", 4, BALL + attack(lengths="uphill.norm() * 20") + WORST),
-        ("the last point instead of the worst one", 5, BALL + attack(better="losses.detach() > -math.inf") + WORST),
+        ("the last point instead of the worst one", 6, BALL + attack(better="losses.detach() > -math.inf") + WORST),
         (
             "backward leaves gradients in the classifier",
-            4,
+            5,
             BALL + attack(gradient="(losses.sum().backward(), at.grad)[1]") + WORST,
         ),
-        ("targeted as if it were not", 4, BALL + attack(sign="1") + WORST),
-        ("the point after the last step is not looked at", 4, BALL + attack(rounds="range(steps)") + WORST),
+        ("targeted as if it were not", 5, BALL + attack(sign="1") + WORST),
+        ("the point after the last step is not looked at", 5, BALL + attack(rounds="range(steps)") + WORST),
+        (
+            "an image without a change becomes not a number",
+            6,
+            BALL.replace("change * (rho / lengths.clamp(min=rho))", "change / lengths * lengths.clamp(max=rho)")
+            + attack()
+            + WORST,
+        ),
+        ("steps of the length rho", 6, BALL + attack(step="rho") + WORST),
+        ("steps that reach the edge of the ball with the last one", 6, BALL + attack(step="rho / steps") + WORST),
+        ("each step in a ball around the point before it", 4, BALL + attack(around="at.detach()") + WORST),
+        (
+            "the gradient at the start, in every step",
+            6,
+            BALL
+            + attack(
+                gradient="torch.autograd.grad("
+                'cross_entropy(classifier(s := x.clone().requires_grad_()), y, reduction="none").sum() * sign, s)[0]'
+            )
+            + WORST,
+        ),
+        (
+            "the start is not looked at",
+            6,
+            BALL + attack(better="(losses.detach() > highest) & (step > 0)") + WORST,
+        ),
+        (
+            "freezes the classifier and leaves it so",
+            5,
+            BALL
+            + attack(
+                gradient="[getattr(classifier, 'requires_grad_', bool)(False),"
+                " torch.autograd.grad(losses.sum(), at)[0]][1]"
+            )
+            + WORST,
+        ),
         (
             "mean over attacks",
-            5,
+            6,
             BALL + attack() + WORST.replace(".all(dim=0)", ""),
         ),
     ],
@@ -241,6 +277,15 @@ MUTANTS = {
             "a quantile that lies between two of the others",
             3,
             AREA + FOUND.replace("others.sort().values[math.floor(accused * len(others))]", "others.quantile(accused)"),
+        ),
+        (
+            "the nearest of the quantiles",
+            3,
+            AREA
+            + FOUND.replace(
+                "others.sort().values[math.floor(accused * len(others))]",
+                'others.quantile(accused, interpolation="nearest")',
+            ),
         ),
         (
             "a share of the members accused instead of the others",

@@ -21,7 +21,8 @@ KL = "def kl(p, q):\n"
 KL_RIGHT = KL + "    there = p > 0\n    return (p[there] * (p[there] / q[there]).log()).sum()\n\n\n"
 JS = "def jensen_shannon(laws, shares):\n"
 JS_RIGHT = JS + (
-    "    mixture = shares @ laws\n    return sum(share * kl(law, mixture) for share, law in zip(shares, laws))\n\n\n"
+    "    mixture = shares @ laws\n"
+    "    return sum(share * kl(law, mixture) for share, law in zip(shares, laws) if share > 0)\n\n\n"
 )
 LOSS = "def smallest_loss(p, q, share):\n"
 BEST = "    real, fake = share * p, (1 - share) * q\n    d = real / (real + fake)\n"
@@ -129,6 +130,13 @@ MUTANTS = {
             DENSITY + f"    return (({NORMAL}).exp() / torch.sqrt(1 + (a * x) ** 2)).log()\n\n\n" + FOLDED_RIGHT,
         ),
         (
+            "logarithm of a density in float64: farther out, but minus infinity as well",
+            3,
+            DENSITY
+            + f"    return (({NORMAL}).double().exp() / torch.sqrt(1 + (a * x) ** 2)).log()\n\n\n"
+            + FOLDED_RIGHT,
+        ),
+        (
             "one latent instead of two",
             3,
             DENSITY_RIGHT + FOLDED_RIGHT.replace("math.log(2) + ", ""),
@@ -180,6 +188,20 @@ MUTANTS = {
             "a small number instead of infinity",
             4,
             BY_HAND + KL + "    return (p * ((p + 1e-12) / (q + 1e-12)).log()).sum()\n\n\n" + JS_RIGHT + LOSS_RIGHT,
+        ),
+        (
+            "torch's kl_div: not a number where neither has an outcome",
+            4,
+            BY_HAND
+            + KL
+            + "    return nn.functional.kl_div(q.log(), p, reduction='sum')\n\n\n"
+            + JS_RIGHT
+            + LOSS_RIGHT,
+        ),
+        (
+            "a share of 0 times infinity",
+            4,
+            BY_HAND + KL_RIGHT + JS_RIGHT.replace(" if share > 0", "") + LOSS_RIGHT,
         ),
         (
             "mean of the divergences from the plain mean of the laws",
@@ -276,8 +298,28 @@ MUTANTS = {
             mmd(within="(s @ kernel @ s - s.sum()) / (s.sum() * (s.sum() - 1))") + test(),
         ),
         ("the terms between counted once", 3, mmd(between="(one @ kernel @ two) / (one.sum() * two.sum())") + test()),
-        ("a p-value of 0", 2, mmd() + test(count="larger", of="permutations")),
-        ("ties do not count", 3, mmd() + test(larger="value > real")),
-        ("counts the smaller ones", 2, mmd() + test(larger="value <= real")),
+        ("a p-value of 0", 3, mmd() + test(count="larger", of="permutations")),
+        ("ties do not count", 4, mmd() + test(larger="value > real")),
+        ("counts the smaller ones", 3, mmd() + test(larger="value <= real")),
+        ("large negative values count as well", 4, mmd() + test(larger="abs(value) >= abs(real)")),
+        (
+            "divisions of any size",
+            3,
+            mmd()
+            + test().replace(
+                "first[torch.randperm(len(first), generator=generator)]",
+                "torch.rand(len(first), generator=generator) < first.float().mean()",
+            ),
+        ),
+        (
+            "a new seed each time",
+            4,
+            mmd() + test().replace("torch.Generator().manual_seed(seed)", "torch.Generator()\n    generator.seed()"),
+        ),
+        (
+            "seeds torch's own random numbers",
+            4,
+            mmd() + test().replace("torch.Generator().manual_seed(seed)", "torch.manual_seed(seed)"),
+        ),
     ],
 }

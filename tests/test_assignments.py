@@ -70,9 +70,7 @@ def test_four_to_eight_questions_with_a_rubric(name):
         part = handed_out.split(f"## {question.title}")[1].split("\n## ")[0]
         points = [float(row.split("|")[1]) for row in part.splitlines() if row.startswith("| ") and row[2].isdigit()]
         assert sum(points) == question.points, f"the rubric of {question.name} has {points}"
-    tested = sum(question.points for question in loaded.questions.values() if question.tests is not None)
-    told = f"**Points**: {tested:g} for code that is tested, {sum(question.points for question in read):g} for"
-    assert told in handed_out, f"its first cell should say {told!r}"
+    assert "**Points**: " in handed_out  # `problems` compares it with the questions
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,12 +145,13 @@ def test_checks_survive_an_error_and_open_what_waits(monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("return sum(x) / len(x)", "return sum(x) / (len(x) + 1)", "the answers get"),
+        ("return sum(x) / len(x)", "return sum(x) / (len(x) + 1)", "their own tests: q1 gets 2, expected 3"),
         ("larger are [4, 5]", "larger are [5, 4]", "is not what its master gives"),
         ("    # BEGIN SOLUTION\n    secret_centre", "    secret_centre", "otter cannot read"),
         ("# name: q2", "# name: q2\n# points: [1, 1]", "otter cannot read"),
         ('1\n""" # END TEST CONFIG\ndef test_larger', f'1\nhidden: true\n{END}\ndef test_larger', "no public"),
         ("def test_variance(", "def test_mean(", "have one name"),
+        ("for the tests of the tools", "**Points**: 5 for code that is tested, 2 for you", "questions have 4 and 2"),
         ("# ## Question 2: the larger one", "# The larger one", "q2 has no title"),
         ("    got = mean([1, 2, 6])\n", "    return\n    got = mean([1, 2, 6])\n", "the untouched notebook gets"),
     ],
@@ -181,10 +180,10 @@ def test_a_leak_is_noticed(tiny):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"biased", 1,', '"biased", 2,', "q1, biased: got"),
+        ('"biased", 1,', '"biased", 2,', "wrong answer to q1, 'biased': q1 gets 1, expected 2"),
         ('"nothing", 0, "mean = variance = None\\n"', '"nothing", 0, "mean = variance = larger = None\\n"', None),
         ('("the first", 0, "def larger(a, b):\\n    return a\\n"),', "", "q2 has 2 wrong answers"),
-        ('"smaller", 0,', '"smaller", 1,', "full points"),
+        ('"smaller", 0,', '"smaller", 1,', "1 are full points"),
         ('"q2": [', '"q4": [', "expected ['q1', 'q2']"),
     ],
 )

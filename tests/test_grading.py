@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def test_a_class_with_all_kinds_of_submissions(tiny, tmp_path):
         "tampering.ipynb": notebook(tiny, q2="def larger(a, b):\n    return a", first=TAMPERING),
         "truncated.ipynb": perfect(tiny)[:1500],
         "unrelated.ipynb": nbformat.writes(unrelated),
+        "grace/tiny.ipynb": notebook(tiny, q1="def mean(x):\n    return sum(x) / len(x", q2=answers["q2"]),
         "essay.pdf": b"%PDF-1.7 \xff\xfe",
         ".DS_Store": b"",
         "late/after_all.ipynb": perfect(tiny),
@@ -128,6 +130,7 @@ def test_a_class_with_all_kinds_of_submissions(tiny, tmp_path):
         "unrelated": ("no result", "0", "0"),
         "essay": ("unreadable", "0", "0"),
         "late/after_all": ("ok", "3", "1"),
+        "grace": ("ok", "0", "1"),
     }
     got = {name: (rows[name, "q1"]["status"], *(rows[name, q]["points"] for q in ("q1", "q2"))) for name in expected}
     assert got == expected, {name: rows[name, "q1"]["note"] for name in expected if got[name] != expected[name]}
@@ -138,10 +141,15 @@ def test_a_class_with_all_kinds_of_submissions(tiny, tmp_path):
     assert not any(rows[name, "q1"]["flags"] for name in expected if name not in ("tampering", "dying"))
     assert "no idea" in rows["crashing", "q1"]["note"] and "memory" in rows["hungry_children", "q1"]["note"].lower()
     assert "another notebook" in rows["unrelated", "q1"]["note"]
+    assert re.fullmatch(r"Question 1: SyntaxError: .* \(line 2 of the cell\)", rows["grace", "q1"]["note"])
+    told = (out / "feedback" / "grace.md").read_text(encoding="utf-8")
+    assert "not defined: mean (1 point)" in told and "not defined: variance (2 points)" in told
+    assert "> Nothing was written." in told
+    assert "Question 1: a cell ran longer than 15 s" in rows["endless", "q1"]["note"]
 
     told = (out / "feedback" / "partial.md").read_text(encoding="utf-8")
     assert "**1 of 4 points**" in told and "a hidden test failed (2 points)" in told
-    assert "not answered: larger" in told and "> Because one degree of freedom is *gone*." in told
+    assert "not answered: larger" in told and "q3" not in told and "> Because one degree of freedom is *gone*." in told
     assert "The variance is another one" not in told
 
 

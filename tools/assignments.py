@@ -24,6 +24,7 @@ import re
 import runpy
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -370,7 +371,8 @@ def points(assignment: Assignment, sources: list[str]) -> dict[str, float]:
 
     space: dict[str, Any] = {"__name__": "__main__", "passed": lambda *_: False}
     found = {}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what wrong answers provoke
         for source in sources:
             exec(compile(TransformerManager().transform_cell(source), "<cell>", "exec"), space)
         for name, question in assignment.questions.items():
@@ -379,6 +381,13 @@ def points(assignment: Assignment, sources: list[str]) -> dict[str, float]:
                 file.run(space)
                 found[name] = float(file.score)
     return found
+
+
+def differences(got: dict[str, float], expected: dict[str, float]) -> str:
+    """Say which questions get other points than expected; empty if none does."""
+    return ", ".join(
+        f"{name} gets {got[name]:g}, expected {expected[name]:g}" for name in got if got[name] != expected[name]
+    )
 
 
 def problems(name: str, folder: Path = FOLDER) -> list[str]:
@@ -394,8 +403,13 @@ def problems(name: str, folder: Path = FOLDER) -> list[str]:
         found.append(f"{path.name} is not what its master gives: run `python tools/assignments.py build {name}`")
     found += [f"{path.name} gives away {line!r}" for line in leaks(assignment)]
     full = {question.name: question.points for question in assignment.questions.values() if question.tests is not None}
-    if (got := scores(assignment)) != full:
-        found.append(f"the answers get {got}, expected {full}")
+    if told := differences(scores(assignment), full):
+        return [*found, f"the answers do not pass their own tests: {told}; wrong answers were not tried"]
+    handout = "\n".join(cell.source for cell in assignment.student.cells)
+    read = sum(question.points for question in assignment.questions.values() if question.tests is None)
+    if totals := re.search(r"\*\*Points\*\*: ([\d.]+) for code that is tested, ([\d.]+) for", handout):
+        if (float(totals[1]), float(totals[2])) != (sum(full.values()), read):
+            found.append(f"its text says {totals[0]!r}, the questions have {sum(full.values()):g} and {read:g}")
     handed_out = [cell.source for cell in assignment.student.cells if cell.cell_type == "code"]
     got = points(assignment, [source for source in handed_out if not source.startswith("# @title Check")])
     if any(got.values()):
@@ -409,9 +423,9 @@ def problems(name: str, folder: Path = FOLDER) -> list[str]:
         for mutant in entries:
             expected = full | {question: mutant.points}
             if mutant.points >= full.get(question, 0):
-                found.append(f"{question}, {mutant.what}: {mutant.points} points are full points")
-            if (got := scores(assignment, {question: mutant.code})) != expected:
-                found.append(f"{question}, {mutant.what}: got {got}, expected {expected}")
+                found.append(f"wrong answer to {question}, {mutant.what!r}: {mutant.points} are full points")
+            if told := differences(scores(assignment, {question: mutant.code}), expected):
+                found.append(f"wrong answer to {question}, {mutant.what!r}: {told}")
     return found
 
 

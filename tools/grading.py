@@ -80,16 +80,18 @@ def _():
         exec(source, space)
         given = {{asked: globals().get(asked) for asked in inspect.signature(space[test]).parameters}}
         defined |= given.keys() & globals().keys()
-        if waiting := [asked for asked, value in given.items() if unfilled(value)]:
-            cases.append([False, "not answered: " + ", ".join(waiting)])
-            continue
         try:
             space[test](**given)
             cases.append([True, ""])
+            continue
         except AssertionError as difference:
-            cases.append([False, str(difference)])
+            said = str(difference)
         except Exception as error:
-            cases.append([False, f"{{type(error).__name__}}: {{error}}"])
+            said = f"{{type(error).__name__}}: {{error}}"
+        missing = [asked for asked in given if asked not in globals()]
+        waiting = [asked for asked, value in given.items() if asked not in missing and unfilled(value)]
+        said = "not answered: " + ", ".join(waiting) if waiting else said
+        cases.append([False, "not defined: " + ", ".join(missing) if missing else said])
     print({mark!r} + json.dumps(dict(cases=cases, defined=sorted(defined), changed=changed())))
 _()
 """
@@ -248,11 +250,15 @@ def grade(assignment: Assignment, path: Path, student: str, limits: Limits, stop
         if path.suffix != ".ipynb":
             raise ValueError(f"a notebook (.ipynb) was expected, this is {path.suffix or 'without an ending'}")
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        cells = [str(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+        cells = named_cells(notebook)
         result.written = written(assignment, notebook)
-        result.flags = source_flags(assignment, cells)
+        result.flags = source_flags(assignment, [source for _, source in cells])
     except Exception as error:  # nbformat raises many kinds, json among them
         result.status, result.note = "unreadable", f"{type(error).__name__}: {str(error)[:200]}"
+        return result
+    if not belongs(assignment, notebook):
+        result.status, result.flags = "no result", []
+        result.note = "none of the assignment's questions and checks is in it: another notebook? It was not run"
         return result
     with tempfile.TemporaryDirectory() as folder:
         kernel = Kernel(Path(folder), limits.memory, stop)
@@ -269,8 +275,28 @@ def grade(assignment: Assignment, path: Path, student: str, limits: Limits, stop
     return result
 
 
+def named_cells(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """Return the sources of the code cells, each with where it stands: the last heading, up to its colon."""
+    found, place = [], "the beginning"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for heading in re.findall(r"^#+ (.+)", str(cell.source), re.M):
+                place = heading.split(":")[0].strip()
+        elif cell.cell_type == "code":
+            found.append((place, str(cell.source)))
+    return found
+
+
+def belongs(assignment: Assignment, notebook: NotebookNode) -> bool:
+    """Say whether a notebook has anything of the assignment: a question's heading, or a cell that was handed out."""
+    handed_out = {normal(cell.source) for cell in assignment.student.cells}
+    text = "\n".join(str(cell.source) for cell in notebook.cells)
+    titles = any(f"## {question.title}" in text for question in assignment.questions.values())
+    return titles or any(normal(str(cell.source)) in handed_out for cell in notebook.cells)
+
+
 def run_cells(
-    assignment: Assignment, result: Result, cells: list[str], kernel: Kernel, limits: Limits, began: float
+    assignment: Assignment, result: Result, cells: list[tuple[str, str]], kernel: Kernel, limits: Limits, began: float
 ) -> None:
     """Run a submission's cells, then the tests of each question."""
     name, mark = f"_{secrets.token_hex(16)}", secrets.token_hex(16)
@@ -278,22 +304,23 @@ def run_cells(
     if error:
         raise KernelEnded(f"the grader could not start: {error}")
     notes = []
-    for number, source in enumerate(cells, 1):
+    for place, source in cells:
         left = limits.whole - (time.monotonic() - began)
         if left <= 0:
             result.status = "timeout"
-            notes.append(f"the whole ran longer than {limits.whole:.0f} s; cells from {number} on did not run")
+            notes.append(f"the whole ran longer than {limits.whole:.0f} s; cells from {place!r} on did not run")
             break
         try:
             _, error = kernel.run(source, min(limits.cell, left))
         except TimeoutError as late:
             result.status = "timeout"
-            notes.append(f"code cell {number}: {late}")
+            notes.append(f"{place}: {late}")
             continue
         finally:
             result.note = "; ".join(notes)
         if error:
-            notes.append(f"code cell {number}: {error[:200]}")
+            error = re.sub(r"\((?:\d+|<[^>]*>|[\w-]+)(?:\.py)?, line (\d+)\)", r"(line \1 of the cell)", error)
+            notes.append(f"{place}: {error[:200]}")
     defined: set[str] = set()
     for question, asked in assignment.questions.items():
         if asked.tests is None:
@@ -302,9 +329,11 @@ def run_cells(
             printed, error = kernel.run(
                 AFTER.format(tests=assignments.test_functions(asked.tests), name=name, mark=mark), limits.cell
             )
-        except TimeoutError as late:
+        except TimeoutError:
             result.status = "timeout"
-            notes.append(f"tests of {question}: {late}")
+            notes.append(f"the tests of {question} ran longer than {limits.cell:.0f} s")
+            late_cases = assignments.test_cases(asked.tests)
+            result.cases[question] = [(False, f"not finished within {limits.cell:.0f} s")] * len(late_cases)
             continue
         finally:
             result.note = "; ".join(notes)
@@ -367,11 +396,19 @@ def written(assignment: Assignment, notebook: NotebookNode) -> dict[str, str]:
     return {name: "\n\n".join(parts) for name, parts in texts.items()}
 
 
-def submissions(folder: Path) -> list[tuple[str, Path]]:
-    """Return the files of a folder and its folders, each with the student's name: the path without its ending."""
+def submissions(folder: Path, name: str) -> list[tuple[str, Path]]:
+    """Return the files of a folder and its folders, each with its student.
+
+    That is the path without its ending, or the folder, if the file has the assignment's ``name``.
+    """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in IGNORED]
     files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in files]
+    found = []
+    for path in files:
+        whole = path.relative_to(folder)
+        own = path.stem == name and len(whole.parts) > 1
+        found.append(((whole.parent if own else whole.with_suffix("")).as_posix(), path))
+    return found
 
 
 def stored(path: Path, wanted: str) -> Result | None:
@@ -411,17 +448,17 @@ def feedback(assignment: Assignment, result: Result, hidden: bool) -> str:
     for name, question in assignment.questions.items():
         if question.tests is None:
             lines += [f"## {question.title}", "", f"Read by a person: ... of {counted(question.points)}", ""]
-            lines += [f"> {line}" for line in result.written.get(name, "").splitlines()] + [""]
+            lines += [f"> {line}" for line in (result.written.get(name) or "Nothing was written.").splitlines()] + [""]
             continue
         lines += [f"## {question.title}", "", f"{result.points[name]:g} of {counted(question.points)}", ""]
+        lost: dict[str, float] = {}  # points by what is told, each thing once
         for case, (passed, message) in zip(
             assignments.test_cases(question.tests), result.cases.get(name, []), strict=False
         ):
-            if passed:
-                continue
-            open_to_all = hidden or not case.hidden or message.startswith("not answered")
-            lines += [f"- {message if open_to_all else 'a hidden test failed'} ({counted(case.points)})"]
-        lines += [""] if lines[-1] else []
+            if not passed:
+                told = message if hidden or not case.hidden or message.startswith("not ") else "a hidden test failed"
+                lost[told] = lost.get(told, 0) + case.points
+        lines += [*(f"- {told} ({counted(points)})" for told, points in lost.items()), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -472,7 +509,7 @@ def grade_folder(
         raise ValueError(f"FOLDER must be a folder of submissions, got {folder}")
     if out.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"--out must be neither inside FOLDER nor around it, got {out}")
-    found = submissions(folder)
+    found = submissions(folder, assignment.name)
     if not found:
         raise ValueError(f"FOLDER has no files: {folder}")
     out.mkdir(parents=True, exist_ok=True)

@@ -21,10 +21,12 @@ PAGES = [stem for stem in NOTEBOOKS if stem.startswith("debugging_clinic")]
 PLACES = {case[5:]: stem for stem in PAGES for case in checked(stem) if case.startswith("case-")}
 TABLES = {entry.settings["case"]: name for name, entry in results.ENTRIES.items() if name.startswith("clinic_")}
 CASES = sorted(PLACES)
+#: tables of other pages that an answer quotes
+QUOTED = {"01": ("labels_mistake_softmax", "conditional_digits_acgan"), "10": ("labels_mistake_number",)}
 
 
 def test_there_are_cases_and_no_table_without_one():
-    assert len(CASES) >= 14
+    assert CASES == [f"{case:02}" for case in range(1, 31)]
     assert sorted(TABLES) == CASES
 
 
@@ -37,6 +39,8 @@ def test_a_case_has_its_cells(case):
     text = clinic.cells()[f"case-{case}"]
     assert re.match(rf"### Case {int(case)}: \w", text) and "<summary>Hint" in text
     assert "<summary>Answer: what was wrong, and what it costs</summary>" in clinic.cells()[f"case-{case}-harm"]
+    answer = clinic.cells()[f"case-{case}-harm"]
+    assert [answer.count(piece) for piece in ("**Repair**", "**What it costs**", "\n\nMore: ")] == [1, 1, 1]
     assert clinic.cells()[f"case-{case}-check"].startswith("# @title Check\n")
     assert clinic.cells()[f"case-{case}-solution"].startswith("# @title Solution\n")
 
@@ -56,7 +60,7 @@ def test_the_check_refuses(case, answer, prepared):  # noqa: F811
 @pytest.mark.parametrize("case", CASES)
 def test_each_check_is_tried_with_answers(case):
     kinds = ANSWERS[PLACES[case]][f"case-{case}"]
-    assert kinds["right"] and kinds["wrong"]
+    assert len(set(kinds["right"])) >= 2 and len(set(kinds["wrong"])) >= 4
     assert not set(kinds["right"]) & set(kinds["wrong"])
 
 
@@ -74,6 +78,19 @@ def test_the_table_shows_the_harm_that_the_text_tells(case):
         assert re.search(r"by chance|no (gain|harm|difference)|not (better|worse|seen)|little", text), (
             "it must say so in words"
         )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_median_with_a_range_stands_in_a_table(case):
+    found = set()
+    for name in (TABLES[case], *QUOTED.get(case, ())):
+        rows = results.read(name)["rows"]
+        found |= {
+            spread([row[key] for row in rows]) for key, value in rows[0].items() if isinstance(value, int | float)
+        }
+    texts = "".join(clinic.cells()[f"case-{case}{part}"] for part in ("", "-harm"))
+    told = re.findall(r"-?[\d.]+ \(-?[\d.]+ to -?[\d.]+\)", texts)
+    assert told and set(told) <= found, set(told) - found
 
 
 def test_a_table_is_stale_when_its_program_changes(tmp_path, monkeypatch):

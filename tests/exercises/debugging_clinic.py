@@ -741,3 +741,152 @@ ANSWERS |= {
         ],
     },
 }
+
+# Further repairs, and what looks like one
+
+
+def _more(case: str, right: list[str], wrong: list[str]) -> None:
+    ANSWERS[f"case-{case}"]["right"] += right
+    ANSWERS[f"case-{case}"]["wrong"] += wrong
+
+
+_HIDDEN = "nn.Sequential(nn.Linear(128, 32), nn.LeakyReLU(0.2), nn.Linear(32, 10))"
+_NO_SIGMOID = ("nn.Linear(width, 1), nn.Sigmoid(),", "nn.Linear(width, 1, bias=False),")
+_EXACT = """
+class SpectralLinear(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.linear = {linear}
+
+    def forward(self, x):
+        return {out}
+"""
+_SHUFFLED = """
+def experiment(train_images, test_images, fit, distance):
+    generator = fit(train_images[torch.randperm(len(train_images))])
+    {last}
+    return distance(generator, test_images)
+"""
+
+_more(
+    "01",
+    [
+        mended("01", ("nn.Linear(128, 10)", _HIDDEN)),
+        mended("01", (CALL, "-(head(features).log_softmax(1) * one_hot(labels, 10)).sum(1).mean()")),
+    ],
+    [
+        edited("01", (CALL, "nn.NLLLoss()((head(features) + 1e-8).log(), labels)")),  # sure and wrong: no gradient
+        mended("01", (CALL, "nn.CrossEntropyLoss(label_smoothing=0.1)(head(features), labels)")),
+    ],
+)
+_more(
+    "04",
+    [edited("04", _NO_SIGMOID), edited("04", _NO_SIGMOID, ("nn.LeakyReLU(0.2)", "nn.SiLU()"))],
+    [edited("04", ("nn.Sigmoid()", layer)) for layer in ("nn.Hardtanh(-5, 5)", "nn.ReLU()", "nn.Softplus()")],
+)
+_more(
+    "07",
+    [
+        edited("07", (FIRST, "            nn.Conv2d(1, width, side), nn.Flatten(), nn.LeakyReLU(0.2),\n")),
+        edited("07", ("nn.Linear(width, 1),", "nn.Linear(width, 1), nn.Flatten(), nn.Linear(side, 1),")),
+    ],
+    [edited("07", (OUT, OUT.replace("(x)", "(x.transpose(2, 3)).mean((1, 2, 3))")))],  # columns in place of rows
+)
+_more(
+    "10",
+    [
+        edited(
+            "10",
+            ("self.classes = classes", "self.embed = nn.Embedding(classes, 64)"),
+            (PLANE, "plane = self.embed(labels).view(-1, 1, 8, 8)"),
+        ),
+        mended("10", ("torch.cat([x, planes], 1)", "torch.cat([planes, x], 1)")),
+    ],
+    [edited("10", (PLANE, PLANE.replace(".float()", ".float().sin()")))],
+)
+_more(
+    "13",
+    [edited("13", (".sqrt()", ".clamp(min=1e-12).sqrt()")), edited("13", (".square().sum(1).sqrt()", ".norm(2, 1)"))],
+    [edited("13", (".sqrt()", ".add(0.1).sqrt()")), edited("13", (".square().sum(1).sqrt()", ".abs().sum(1)"))],
+)
+_more(
+    "14",
+    [
+        _EXACT.format(
+            linear="nn.Linear(inputs, outputs)",
+            out="F.linear(x, self.linear.weight / torch.linalg.matrix_norm(self.linear.weight, 2), self.linear.bias)",
+        ),
+        _EXACT.format(
+            linear="nn.utils.parametrizations.spectral_norm(nn.Linear(inputs, outputs))", out="self.linear(x)"
+        ),
+    ],
+    [
+        edited("14", ("sigma = u @ weight @ v", "sigma = 1.3 * (u @ weight @ v)")),
+        _EXACT.format(linear="nn.utils.parametrizations.orthogonal(nn.Linear(inputs, outputs))", out="9 * x"),
+    ],
+)
+_more(
+    "15",
+    [
+        _wgan(clip="p.data = p.data.clamp(-0.05, 0.05)"),
+        _wgan(loss="critic(real).mean() - critic(fake).mean()").replace("loss_g = -critic", "loss_g = critic"),
+    ],
+    [
+        _wgan().replace("loss_g = -critic", "loss_g = critic"),  # away from the data
+        _wgan(inner="real = next(batches); next(batches)"),
+    ],
+)
+_more(
+    "17",
+    [
+        _clipped(
+            last="nn.utils.vector_to_parameters(nn.utils.parameters_to_vector(critic.parameters()).clamp(-clip, clip), "
+            "critic.parameters())"
+        )
+    ],
+    [_clipped(last="critic.weight.data.clamp_(-clip, clip)"), _clipped(first=_CLIP, middle=_CLIP)],
+)
+_more(
+    "20",
+    [_show(before="mode = generator.training; generator.eval()", after="generator.train(mode)")],
+    [
+        _show(before="torch.manual_seed(0); generator.eval()", after="generator.train()"),  # the same noise ever after
+        _show(after="generator[0].train()"),
+    ],
+)
+_more(
+    "24",
+    [mended("24", ("weights_only=True", 'weights_only=True, map_location="cpu"'))],
+    [
+        mended("24", ('return state["step"]', 'return state["step"] + 1')),
+        mended("24", ('"adam_d": adam_d.state_dict()', '"adam_d": adam_g.state_dict()')),
+    ],
+)
+_more(
+    "27",
+    [
+        _SCORE.format(p="classify(images)", divergence='F.kl_div(marginal.log().expand_as(p), p, reduction="none")'),
+        _SCORE.format(p="classify(images)", divergence="p * (p / marginal).add(1e-30).log()"),
+    ],
+    [
+        _SCORE.format(p="classify(images)", divergence="torch.xlogy(p, p)"),
+        _SCORE.format(p="classify(images)", divergence="torch.xlogy(marginal, marginal) - torch.xlogy(marginal, p)"),
+    ],
+)
+_more(
+    "28",
+    [_SHUFFLED.format(last="pass")],
+    [
+        _SHUFFLED.format(last="generator = fit(torch.cat([train_images, test_images]))"),
+        _SHUFFLED.format(last="generator = fit(train_images[:10])"),
+    ],
+)
+_more(
+    "30",
+    [edited("30", ("torch.randn(len(real))", "torch.empty(len(real)).uniform_()"))],
+    [
+        edited("30", ("torch.randn(len(real))", "torch.linspace(0, 1, len(real))")),
+        edited("30", ("torch.randn(len(real))", "torch.randint(2, (len(real),)).float()")),
+        edited("30", ("torch.randn(len(real))", "torch.rand(len(real)) ** 2")),
+    ],
+)

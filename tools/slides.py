@@ -291,8 +291,8 @@ class Deck:
     def markdown(self, source: str) -> None:
         """Read a cell of text."""
         found = blocks(DETAILS.sub("", source))
-        if self.part == "exercises" and not any(kind == "heading" for kind, _ in found):
-            return  # it belongs to a solution
+        if not found or self.part == "exercises" and not any(kind == "heading" for kind, _ in found):
+            return  # all of it is folded, or it belongs to a solution
         for (kind, text), (after, following) in zip(found, [*found[1:], ("", "")], strict=True):
             if kind == "heading":
                 self.head(text)

@@ -566,7 +566,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(assignment: Assignment, options: argparse.Namespace) -> int:
     """Grade as the command line says; return the exit status."""
     limits = Limits(options.cell_limit, options.limit, int(options.memory * 1e9))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell that starts a command in the background has it ignored
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         graded = grade_folder(assignment, options.folder, options.out, limits, options.workers, options.tell_hidden)
     except ValueError as error:
@@ -575,5 +576,8 @@ def run(assignment: Assignment, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on. So far: {options.out / 'points.csv'}", file=sys.stderr)
         return 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(f"{len(graded)} submissions: {options.out / 'points.csv'}, feedback in {options.out / 'feedback'}")
     return 0

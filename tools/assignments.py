@@ -174,7 +174,7 @@ def names() -> list[str]:
     """Return the assignments, in the order in which a course takes them: that of assignments/order.txt."""
     listed = (FOLDER / "order.txt").read_text(encoding="utf-8").split()
     there = {path.parent.name for path in FOLDER.glob("*/master.py")}
-    if set(listed) != there:
+    if sorted(listed) != sorted(there):
         raise AssignmentError(f"assignments/order.txt has {listed}, expected each of {sorted(there)} once")
     return listed
 

@@ -145,7 +145,7 @@ def test_checks_survive_an_error_and_open_what_waits(monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("return sum(x) / len(x)", "return sum(x) / (len(x) + 1)", "their own tests: q1 gets 2, expected 3"),
+        ("return sum(x) / len(x)", "return sum(x) / (len(x) + 1)", "their own tests: q1 gets 0, expected 3"),
         ("larger are [4, 5]", "larger are [5, 4]", "is not what its master gives"),
         ("    # BEGIN SOLUTION\n    secret_centre", "    secret_centre", "otter cannot read"),
         ("# name: q2", "# name: q2\n# points: [1, 1]", "otter cannot read"),

@@ -262,6 +262,7 @@ def parsed(path: Path, master: NotebookNode, tests: dict[str, str]) -> list[Ques
             question.answer += ("\n\n" if question.answer else "") + cell.source
     for question in found.values():
         if question.tests is not None:
+            test_functions(question.tests)  # of two with one name otter would forget the first
             cases = test_cases(question.tests)
             question.points = sum(case.points for case in cases)
             if all(case.hidden for case in cases):

@@ -2,7 +2,7 @@
 import { h, s, say } from "./dom.js";
 import { number } from "./sentences.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 130, 44, 8, 8, 20];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 116, 44, 8, 8, 20];
 
 /** The smallest and largest finite value of lines, widened to `least` and by a little; [0, 1] without any. */
 export function range(lines, references = [], least = []) {

@@ -17,7 +17,7 @@ const adam = (s) => s.optimizer_g === "adam" || s.optimizer_d === "adam";
 export const GROUPS = [
   ["Data and noise", [
     ["game", "Game", "A GAN in the plane has two networks. The Dirac-GAN is the smallest case: one number each, so that the " +
-      "whole training is one path.", { choices: { points: "a GAN in the plane", dirac: "the Dirac-GAN" } }],
+      "whole training is one path.", { choices: { points: "GAN in the plane", dirac: "Dirac-GAN" } }],
     ["data", "Data", "What the generator should learn to imitate. It never sees these points: it learns only from what the " +
       "discriminator makes of its own.", {
       choices: {
@@ -54,7 +54,7 @@ export const GROUPS = [
     ["spectral_norm", "Spectral normalisation", "Divides each layer of D by its largest stretch, so that D cannot be steep.", {}],
   ]],
   ["Training", [
-    ["lr_g", "Learning rate of G", "Size of the generator's steps. (In the Dirac-GAN: of both players.)", { values: RATES }],
+    ["lr_g", "Learning rate of G", "Size of the generator's steps; in the Dirac-GAN, of both players' steps.", { values: RATES }],
     ["lr_d", "Learning rate of D", "Size of the discriminator's steps. It should keep up with the generator.", { values: RATES }],
     ["optimizer_g", "Optimiser of G", "How a gradient becomes a step: SGD follows it; RMSProp and Adam scale it per weight.", {}],
     ["optimizer_d", "Optimiser of D", "How a gradient becomes a step: SGD follows it; RMSProp and Adam scale it per weight.", {}],

@@ -39,7 +39,8 @@ const TEXT = {
 /** The sentence for a part of a step: `part` is what the engine's `phases` yields, or null between two steps. */
 export function phaseText(part, { batch }) {
   if (!part) return "Between two steps. “Next part” begins one: first D learns, then G.";
-  const text = TEXT[`${part.player} ${part.phase}`](batch);
+  const which = part.rounds > 1 ? `${part.player}'s update ${part.round + 1} of ${part.rounds} in this step. ` : "";
+  const text = which + TEXT[`${part.player} ${part.phase}`](batch);
   return Number.isFinite(part.loss) ? `${text} ${part.player}'s loss is ${Number(part.loss.toPrecision(3))}.` : text;
 }
 

@@ -50,7 +50,7 @@ class Lab {
     this.observer.observe(root);
     this.sizes = new ResizeObserver(() => this.dirty());
     this.paint();
-    if (!(hash && isState(location.hash) && this.restore())) {
+    if (!hash || !this.restore()) {
       const a = complete(settings ?? {});
       this.begin(a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null);
     }
@@ -67,11 +67,10 @@ class Lab {
     this.counter = h("output", { class: "step" }, "step 0");
     const speed = h("select", { id: `${id}-speed`, onchange: () => {
       this.speed = Number(speed.value);
-      this.pause = null;
       this.since = null;
     } }, ...SPEEDS.map(([value, text]) => h("option", { value, selected: value === this.speed }, text)));
     const bar = h("div", { class: "bar", role: "group", "aria-label": "Run" }, this.play, this.stepper, compact ? "" : this.slower,
-      button("Start again", () => this.again()), compact ? "" : h("label", { for: speed.id }, "Speed"), compact ? "" : speed, this.counter);
+      button("Start again", () => this.again()), button("Next seed", () => this.nextSeed()), compact ? "" : h("label", { for: speed.id }, "Speed"), compact ? "" : speed, this.counter);
     this.message = h("p", { class: "message", role: "alert", hidden: true });
     this.stage = h("div", { class: "runs" });
     this.numbers = h("table", { class: "numbers" });
@@ -93,12 +92,13 @@ class Lab {
     this.preset = h("select", { id: `${id}-preset`, onchange: () => this.choose(this.preset.value) },
       h("option", { value: "" }, "your own settings"), ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)));
     this.look = h("p", { class: "look" });
-    const layers = h("fieldset", { class: "layers" }, h("legend", {}, "Show"), ...LAYERS.map(([name, text, on]) => h("label", { class: `layer-${name}` },
+    this.layerBox = h("fieldset", { class: "layers" }, h("legend", {}, "Show"), ...LAYERS.map(([name, text, on]) => h("label", { class: `layer-${name}` },
       h("input", { type: "checkbox", checked: on, name: `layer-${name}`, onchange: ({ target }) => {
         this.layers[name] = target.checked;
         this.refresh();
       } }), h("span", { class: "swatch", "aria-hidden": "true" }), text)));
 
+    this.meaning = h("details", { class: "group meaning" }, h("summary", {}, "What the numbers mean"), meanings());
     this.diagram = new Diagram();
     this.phase = h("p", { class: "phase", "aria-live": "polite" });
     this.slowPlay = button("Play the parts", () => this.toggleParts());
@@ -119,8 +119,8 @@ class Lab {
     this.list = h("p", { class: "differences", hidden: true });
     this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
     this.copied = h("output", {});
-    this.body = h("div", { class: "body" }, this.stage, h("div", { class: "watch" }, layers, this.numbers,
-      h("details", { class: "group meaning" }, h("summary", {}, "What the numbers mean"), meanings())),
+    this.body = h("div", { class: "body" }, this.stage, h("div", { class: "watch" }, this.layerBox, this.numbers,
+      this.meaning),
     h("div", { class: "settings" },
       h("div", { class: "bar" }, h("label", { class: "check", for: this.compareBox.id }, this.compareBox, "Compare two runs"), this.tabBar),
       this.list, this.controls.element),
@@ -136,7 +136,9 @@ class Lab {
 
   /** Begin with complete settings: of one run, or of two. */
   begin(a, b = null) {
-    this.stop();
+    this.turn = (this.turn ?? 0) + 1;
+    Object.assign(this, { busy: false, queue: [] });
+    this.stop(false);
     const all = b ? [a, b] : [a];
     if (this.runs?.length !== all.length) {
       this.runs?.forEach((run) => run.end());
@@ -180,7 +182,11 @@ class Lab {
       run.element.setAttribute("aria-label", `Run ${run.name}`);
     });
     const game = all.every(({ game }) => game === "dirac");
-    for (const [key, chart] of Object.entries(this.charts)) chart.element.hidden = (key === "radius") !== game;
+    const modes = all.some((s) => s.game === "points" && ["ring", "grid", "gaussians"].includes(s.data));
+    for (const [key, chart] of Object.entries(this.charts)) {
+      chart.element.hidden = (key === "radius") !== game || (key === "modes" && !modes);
+    }
+    this.layerBox.hidden = this.meaning.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
     this.address.value = location.href.replace(/#.*/, "") + write(a, b);
@@ -242,9 +248,9 @@ class Lab {
     this.showSettings();
   }
 
-  /** Take the experiment from the address; whether there was one. */
+  /** Take the experiment from the address; whether there was one. A fragment may also be the name of a heading. */
   restore() {
-    if (!isState(location.hash)) return false;
+    if (!isState(location.hash) && (location.hash || !this.runs)) return false;
     const { a, b, messages } = read(location.hash);
     const same = this.runs && write(a, b) === write(...this.runs.map((run) => run.settings));
     this.warn(messages.join(" "));
@@ -281,12 +287,19 @@ class Lab {
     }
   }
 
-  stop() {
-    const was = this.playing;
+  stop(look = this.playing) {
     this.playing = false;
     this.setParts(false);
     say(this.play, "Play");
-    if (was) this.refresh();
+    if (look) this.refresh(); // a picture with all that was left out while there was no time
+  }
+
+  /** The next seed, for both runs if they had the same. */
+  nextSeed() {
+    const all = this.runs.map((run) => run.settings);
+    const { seed } = all[this.editing];
+    this.begin(...all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
+    this.changed();
   }
 
   again() {
@@ -298,29 +311,26 @@ class Lab {
     await this.work(job);
   }
 
-  // One job at a time: those that come meanwhile wait, and only the newest of them is done.
+  // One job at a time; what is asked for meanwhile waits. A run that begins anew forgets what was asked before.
   async work(job) {
     if (this.busy) {
-      if (!this.playing) this.waiting = job;
+      if (!this.playing && (job.steps || job.phase || !this.queue.length)) this.queue.push(job);
       return;
     }
     this.busy = true;
+    const { turn } = this;
     const { surface, manifold, gradients } = this.layers;
-    const view = { surface, manifold, gradients };
-    const asked = [...this.runs];
     try {
-      await Promise.all(asked.map((run) => run.ask({ fresh: !this.playing, ...job, view })));
+      await Promise.all(this.runs.map((run) => run.ask({ fresh: !this.playing, ...job, view: { surface, manifold, gradients } })));
     } catch (error) {
-      this.warn(`The run had to stop: ${error.message}`);
-      this.stop();
+      if (turn === this.turn) this.warn(`The run had to stop: ${error.message}`);
+      this.playing = false;
     }
+    if (turn !== this.turn) return;
     this.busy = false;
-    if (this.ended) return;
     if (this.playing && this.runs.every((run) => run.over)) this.stop();
     this.dirty();
-    const next = this.waiting;
-    this.waiting = null;
-    if (next) await this.work(next);
+    if (this.queue.length) await this.work(this.queue.shift());
     else if (this.playing && !this.speed && !this.calm.matches) this.advance(performance.now());
   }
 
@@ -491,8 +501,9 @@ class Lab {
       line("kl", measures, "KL(real‖fake)", "real", "", (r) => r.klRealFake);
       line("kl", measures, "KL(fake‖real)", "fake", "4 2", (r) => r.klFakeReal);
       if (m && (i === 0 || m.jsFloor !== this.runs[0].measure?.jsFloor)) {
-        floors.js.push({ label: `floor${which}: real against real`, value: m.jsFloor });
-        floors.kl.push({ label: `floor${which}`, value: m.klFloor });
+        const whose = this.runs.every((other) => other.measure?.jsFloor === m.jsFloor) ? "" : which;
+        floors.js.push({ label: `floor${whose}: real against real`, value: m.jsFloor });
+        floors.kl.push({ label: `floor${whose}`, value: m.klFloor });
       }
     });
     for (const [name, chart] of Object.entries(this.charts)) {
@@ -504,8 +515,8 @@ class Lab {
 
   destroy() {
     this.ended = true;
-    this.playing = false;
-    this.setParts(false);
+    this.turn++;
+    this.stop(false);
     cancelAnimationFrame(this.request);
     this.runs.forEach((run) => run.end());
     this.unwatch();

@@ -3,7 +3,7 @@ import { interval, MEASURE, RECORD } from "./session.js";
 import { h, say } from "./dom.js";
 import { Runner } from "./runner.js";
 import { explain, number, percent } from "./sentences.js";
-import { DiracView, PlaneView, surfaceScale, tint } from "./view.js";
+import { arrowScale, DiracView, PlaneView, surfaceScale, tint } from "./view.js";
 
 const PATIENCE = 4000; // ms between two changes of the sentence while playing: a reader and a screen reader need them
 
@@ -13,7 +13,7 @@ export class Run {
     this.canvas = h("canvas", { role: "img", "aria-label": "Not drawn yet" });
     this.badge = h("p", { class: "badge", hidden: true });
     this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
-    this.legend = h("div", { class: "legend", "aria-hidden": "true" });
+    this.legend = h("div", { class: "legend" });
     this.title = h("p", { class: "title" });
     this.element = h("section", { class: `run run-${name}`, "aria-label": "Run" }, this.title, this.canvas, this.legend, this.badge, this.sentence);
   }
@@ -79,33 +79,38 @@ export class Run {
     }
   }
 
-  /** The legend's bar; the canvas is described in words. */
+  /** What colours and arrows stand for. */
   key(layers, colors) {
     const { snapshot, settings } = this;
-    const shown = settings.game === "points" && layers.surface && snapshot?.surface;
-    this.legend.hidden = !shown;
-    if (!shown) return;
-    const scale = surfaceScale(settings.loss, snapshot.surface, snapshot);
-    const stops = [-1, -0.5, 0, 0.5, 1].map((t) => `rgb(${tint(colors, t).map(Math.round)})`);
-    const text = [scale.low, scale.middle, scale.high].map(number);
-    const told = `${text} ${scale.label} ${stops}`;
-    if (told === this.told) return;
-    this.told = told;
-    this.legend.replaceChildren(
-      h("span", {}, "fake"), h("span", { class: "scale" },
+    const plane = settings.game === "points" && snapshot;
+    const parts = [];
+    if (plane && layers.surface && snapshot.surface) {
+      const scale = surfaceScale(settings.loss, snapshot.surface, snapshot);
+      const stops = [-1, -0.5, 0, 0.5, 1].map((t) => `rgb(${tint(colors, t).map(Math.round)})`);
+      parts.push(h("span", {}, "fake"), h("span", {},
         h("span", { class: "bar-of-colors", style: `background: linear-gradient(to right, ${stops})` }),
-        h("span", { class: "ticks" }, ...text.map((t) => h("span", {}, t)))),
-      h("span", {}, "real"), h("small", {}, scale.label),
-    );
+        h("span", { class: "ticks" }, ...[scale.low, scale.middle, scale.high].map((x) => h("span", {}, number(x))))),
+      h("span", {}, "real"), h("small", {}, scale.label));
+    }
+    if (plane && layers.gradients && snapshot.gradients) {
+      parts.push(h("small", {}, "Arrows: the way in which each fake lowers G's loss. The longest stand for a slope of " +
+        `${number(arrowScale(snapshot.gradients))}.`));
+    }
+    if (settings.game === "dirac") {
+      parts.push(h("small", {}, "Across: θ, the fake. Up: ψ, D's slope. Arrows: where both players walk; line: where they have " +
+        "been, from the square; blue: the resting point."));
+    }
+    this.legend.replaceChildren(...parts);
   }
 
   /** Say what is seen; while playing not more often than can be read. */
   tell(now, playing) {
-    const { ids, text, warn } = explain(this.state);
+    const { ids, text, warn, note } = explain(this.state);
     if (playing && now - this.spoken < (ids === this.ids ? 2 * PATIENCE : PATIENCE / 4)) return;
     Object.assign(this, { ids, spoken: now });
-    this.badge.hidden = !warn;
-    say(this.badge, warn ? `⚠ ${warn}` : "");
+    this.badge.hidden = !warn && !note;
+    this.badge.classList.toggle("warning", Boolean(warn));
+    say(this.badge, warn ? `⚠ ${warn}` : note);
     say(this.sentence, text);
   }
 

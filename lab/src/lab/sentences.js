@@ -15,6 +15,8 @@ export function number(value) {
 }
 
 const real3 = "98.9\u00a0%"; // 1 − exp(−9/2): how much of a Gaussian in the plane lies within three standard deviations
+const within = (m, of = `${SAMPLES} samples`) => `${m.nearMode ? `${percent(m.nearMode)} of ${of} lie` : `not one of ${of} lies`} ` +
+  `within three standard deviations of a mode (real data: ${real3})`;
 const critic = (settings) => settings.loss === "wasserstein";
 const paired = (settings) => settings.loss === "relativistic";
 const logistic = (settings) => ["non-saturating", "saturating"].includes(settings.loss);
@@ -41,33 +43,31 @@ export const places = [
     warn: "collapse: samples gathered, modes lost",
     when: ({ measure: m }) => m.of > 1 && m.largestShare >= Math.max(0.5, 2 / m.of) && m.modes < m.of,
     text: ({ measure: m }) => `Mode collapse: ${percent(m.largestShare)} of ${SAMPLES} samples are nearest to the same one ` +
-      `of ${m.of} modes (an even spread gives ${percent(1 / m.of)}), and ${percent(m.nearMode)} lie within three standard ` +
-      `deviations of any (real data: ${real3}).`,
+      `of ${m.of} modes (an even spread gives ${percent(1 / m.of)}), and ${within(m, "them")}.`,
   },
   {
     id: "covered",
     when: ({ measure: m }) => m.of > 0 && m.modes === m.of && m.nearMode >= 0.5,
-    text: ({ measure: m }) => `All ${m.of} of ${m.of} modes are covered, and ${percent(m.nearMode)} of ${SAMPLES} samples lie ` +
-      `within three standard deviations of one (real data: ${real3}).`,
+    text: ({ measure: m }) => `All ${m.of} of ${m.of} modes are covered: ${within(m)}.`,
   },
   {
     id: "thin",
     when: ({ measure: m }) => m.of > 0 && m.modes === m.of,
-    text: ({ measure: m }) => `Each of the ${m.of} modes has a sample near it, but only ${percent(m.nearMode)} of ${SAMPLES} ` +
-      `samples are near one (real data: ${real3}). Samples between modes: not the same as covered.`,
+    text: ({ measure: m }) => `Each of the ${m.of} modes has a sample near it, but only ${within(m)}. Samples between ` +
+      "modes: not the same as covered.",
   },
   {
     id: "between",
-    warn: "samples between modes: not the same as covered",
+    note: "samples between modes: not the same as covered",
     when: ({ measure: m }) => m.of > 0 && m.nearMode < 0.1,
-    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered. Only ${percent(m.nearMode)} of ${SAMPLES} samples lie ` +
-      `within three standard deviations of a mode (real data: ${real3}). Samples between modes: not the same as covered.`,
+    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered, and ${m.nearMode ? "only " : ""}${within(m)}. Samples ` +
+      "between modes: not the same as covered.",
   },
   {
     id: "some",
     when: ({ measure: m }) => m.of > 0,
-    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered; near the other ${m.of - m.modes} not one of ${SAMPLES} ` +
-      `samples was seen. ${percent(m.nearMode)} of the samples are near a mode (real data: ${real3}).`,
+    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered; near the others not one of ${SAMPLES} samples was ` +
+      `seen. ${within(m)}.`,
   },
   {
     id: "disjoint",
@@ -202,7 +202,8 @@ const first = (rules, state) => rules.find((rule) => rule.when(state));
 /**
  * Say what a state shows.
  *
- * @returns {{ids: string, text: string, warn: string}} the rules that were used, the sentences, and a short warning or ""
+ * @returns {{ids: string, text: string, warn: string, note: string}} the rules that were used, the sentences, and a short
+ *   warning or remark, or ""
  */
 export function explain(state) {
   const used = (state.settings.game === "dirac" ? [orbits] : [places, frames, judges, trends]).map((rules) => first(rules, state));
@@ -210,5 +211,6 @@ export function explain(state) {
     ids: used.map((rule) => rule.id).join(" "),
     text: used.map((rule) => rule.text(state)).filter(Boolean).join(" "),
     warn: used[0].warn ?? "",
+    note: used[0].note ?? "",
   };
 }

@@ -114,7 +114,8 @@ export class Session {
     answer.path = thinned(path);
     answer.radius = radii(path);
     let reach = extent;
-    for (const place of answer.path) for (const x of place) reach = Math.max(reach, Math.min(1e9, 1.1 * Math.abs(x)));
+    for (const [theta, psi] of answer.path) reach = Math.max(reach, 1.1 * Math.abs(theta), 1.1 * Math.abs(psi));
+    reach = Math.min(reach, 1e9);
     answer.extent = reach > extent ? 1.5 * reach : extent; // seldom, not at each step
     answer.field = this.game.field(answer.extent, 15);
   }

@@ -219,8 +219,8 @@ export class DiracView extends PlaneView {
     context.beginPath();
     for (const [theta, psi] of path) context.lineTo(theta * unit, -psi * unit);
     context.stroke();
-    this.points(path[0], colors.fake, colors.halo, true, 9, 1);
-    this.points(path.at(-1), colors.fake, colors.line, false, 5, 1);
+    this.points(path[0].slice(0, 2), colors.fake, colors.halo, true, 9, 1);
+    this.points(path.at(-1).slice(0, 2), colors.fake, colors.line, false, 5, 1);
     this.points([0, 0], colors.real, colors.halo, true, 9, 1);
     context.fillStyle = colors.line;
     context.font = "italic 15px serif";

@@ -1,6 +1,7 @@
-// For tests against torch: node run_generator.js WEIGHTS.js < inputs.json > outputs.json, a list of inputs of `run`.
+// What a generator makes of a list of inputs: node run_generator.js WEIGHTS.js < inputs.json > outputs.json
+// (tests/test_export.py compares it with torch.)
 import { readFileSync } from "node:fs";
-import { build } from "../src/generators/network.js";
+import { build } from "./src/generators/network.js";
 
 let network;
 globalThis.GanGenerators = { weights: (_, file) => { network = build(file); } };

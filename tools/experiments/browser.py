@@ -124,17 +124,14 @@ def _mean_spread(groups: list[Tensor]) -> float:
     return torch.stack([spread(group.flatten(1)) for group in groups]).mean().item()
 
 
-_DATA = {"conditional_mnist": "mnist", "projection_cifar10": "cifar10-jpeg", "captions_glyphs": "glyphs",
-         "dcgan_cifar10": "cifar10-jpeg"}  # fmt: skip
-_DIALS = [0.25, 0.5, 0.75, 1.0, 1.5]
+_DATA = {"conditional_mnist": "mnist", "projection_cifar10": "cifar10-jpeg", "captions_glyphs": "glyphs"}
 
 ENTRIES = {
     **{f"browser_rounded_{name}": Entry(rounded, {"name": name, "data_name": data_name}, range(3))
        for name, data_name in _DATA.items()},
-    **{f"browser_truncated_{name}": Entry(
-        truncated, {"name": name, "data_name": _DATA[name], "dials": _DIALS}, range(3),
-    ) for name in ("conditional_mnist", "projection_cifar10")},
-    **{f"browser_truncated_real_{short}": Entry(truncated_real, {"data_name": name}, range(3))
-       for short, name in {"mnist": "mnist", "cifar10": "cifar10-jpeg"}.items()},
+    "browser_truncated": Entry(
+        truncated, {"name": "conditional_mnist", "data_name": "mnist", "dials": [0.25, 0.5, 0.75, 1.0, 1.5]}, range(3)
+    ),
+    "browser_truncated_real": Entry(truncated_real, {"data_name": "mnist"}, range(3)),
     "browser_captions_variety": Entry(captions_variety, {"name": "captions_glyphs", "each": 32}, range(3)),
 }  # fmt: skip

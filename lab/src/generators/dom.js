@@ -15,8 +15,8 @@ export const button = (text, onclick) => element("button", { type: "button", onc
 
 /** A menu in its label; `options` are [value, text] pairs. */
 export function menu(label, options, value, onchange) {
-  const select = element("select", { onchange: () => onchange(select.value) },
-    ...options.map(([value, text]) => element("option", { value }, text)));
+  const select = element("select", { "aria-label": label, onchange: () => onchange(select.value) });
+  select.append(...options.map(([value, text]) => element("option", { value }, text)));
   select.value = value;
   return { row: element("label", {}, element("span", {}, label), select), select };
 }
@@ -24,9 +24,8 @@ export function menu(label, options, value, onchange) {
 /** A slider in its label, with its number beside it. */
 export function slider(label, { min, max, step, value, shown = (v) => v.toFixed(2) }, oninput) {
   const number = element("output", {}, shown(value));
-  const range = element("input", {
-    type: "range", min, max, step, value, oninput: () => { set(Number(range.value)); oninput(Number(range.value)); },
-  });
+  const moved = () => { set(range.value); oninput(Number(range.value)); };
+  const range = element("input", { type: "range", "aria-label": label, min, max, step, value, oninput: moved });
   const set = (value) => {
     range.value = value;
     number.textContent = shown(Number(value));

@@ -66,7 +66,7 @@ export function drawing(body, network, { colours, timed }) {
     for (const part of event.getCoalescedEvents?.() ?? []) to(at(part));
     to(at(event));
   });
-  mine.canvas.addEventListener("pointerup", lift);
+  for (const kind of ["pointerup", "pointercancel"]) mine.canvas.addEventListener(kind, lift);
 
   // The pen by keys: arrows move it, space lowers and lifts it.
   mine.canvas.addEventListener("keydown", (event) => {

@@ -9,9 +9,14 @@ import style from "./style.css";
 import { truncation } from "./truncation.js";
 import { walk } from "./walk.js";
 
-const EXPLORERS = { classes, captions, walk, truncation, drawing };
-const USUAL = { classes: "conditional_mnist", captions: "captions_glyphs", walk: "projection_cifar10",
-  truncation: "conditional_mnist", drawing: "pix2pix_handwritten" };
+/** What there is to see: how, under which name, and of which generator unless another is asked for. */
+const EXPLORERS = {
+  classes: { explore: classes, heading: "Class and latent", usual: "conditional_mnist" },
+  captions: { explore: captions, heading: "Captions", usual: "captions_glyphs" },
+  walk: { explore: walk, heading: "A walk between two latents", usual: "projection_cifar10" },
+  truncation: { explore: truncation, heading: "Truncation", usual: "conditional_mnist" },
+  drawing: { explore: drawing, heading: "Your drawing, translated", usual: "pix2pix_handwritten" },
+};
 
 /**
  * Put an explorer into an element.
@@ -21,16 +26,16 @@ const USUAL = { classes: "conditional_mnist", captions: "captions_glyphs", walk:
  *   `name`: of the generator, each explorer has a usual one; `base`: address of the folder with the weights.
  * @returns {{destroy: function(): void, load: function(): Promise<void>}}
  */
-export function render(target, { show, name = USUAL[show], base = "_static/generators/" }) {
-  known("show", show, EXPLORERS);
-  known("name", name, models);
+export function render(target, { show, name, base = "_static/generators/" }) {
+  const { explore, heading, usual } = known("show", show, EXPLORERS);
+  const about = known("name", name ??= usual, models);
   dress();
-  const about = models[name], status = element("p", { class: "note", role: "status" });
+  const status = element("p", { class: "note", role: "status" });
   const speed = element("p", { class: "note" }), body = element("div", { class: "body" });
   const size = `${(about.bytes / 1e6).toFixed(1)} MB`;
   const begin = button(`Load (${size})`, () => open());
-  const card = element("section", { class: "gan-generators-card", "aria-label": about.title },
-    element("p", {}, element("strong", {}, about.title), " ", about.text), begin, status, body, speed);
+  const card = element("section", { class: "gan-generators-card", "aria-label": heading },
+    element("p", { class: "title" }, heading), element("p", {}, about.text), begin, status, body, speed);
   target.classList.add("gan-generators");
   target.replaceChildren(card);
 
@@ -45,7 +50,7 @@ export function render(target, { show, name = USUAL[show], base = "_static/gener
       const network = await load(name, base);
       const names = about.names ?? network.input.names ?? [];
       await new Promise((resolve) => setTimeout(resolve)); // lets the page show that something happens
-      await EXPLORERS[show](body, network, { names, colours: about.colours, timed });
+      await explore(body, network, { names, colours: about.colours, timed });
       status.textContent = "Loaded: nothing more is fetched, all is computed in this page.";
       begin.remove();
       body.querySelector("select, button, input")?.focus({ preventScroll: true });
@@ -60,6 +65,7 @@ export function render(target, { show, name = USUAL[show], base = "_static/gener
 
 function known(what, got, all) {
   if (!(got in all)) throw new RangeError(`${what} must be one of ${Object.keys(all).join(", ")}, got ${got}`);
+  return all[got];
 }
 
 function dress() {

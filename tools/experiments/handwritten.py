@@ -109,8 +109,8 @@ def drawn(
     return row | (publish(translator, name, shown, 16) if seed == 0 else {})
 
 
-_DRAWN = {**defaults(Pix2Pix), "name": "pix2pix_handwritten", "images": 20_000, "size": 32, "steps": 12_000,
-          "batch": 16, "decay_from": 6_000, "width": 10, "norm": "batch", "patch": 34, "dropout": 0.0,
+_DRAWN = {**defaults(Pix2Pix), "name": "pix2pix_handwritten", "images": 20_000, "size": 32, "steps": 5_000,
+          "batch": 16, "decay_from": 2_500, "width": 10, "norm": "batch", "patch": 34, "dropout": 0.0,
           "lr_g": 1e-3, "lr_d": 3e-4}  # fmt: skip
 
 ENTRIES = {"pix2pix_handwritten": Entry(drawn, _DRAWN, range(1))}

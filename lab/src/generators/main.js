@@ -73,4 +73,4 @@ function dress() {
   document.head.append(element("style", { id: "gan-generators-style" }, style));
 }
 
-export { models, weights };
+export { load, models, weights };

@@ -1,0 +1,137 @@
+"""The generators that run in pages: what their weights of 8 bits cost, what truncation does to them, and how much of
+what a caption leaves open they vary."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_course import data, metrics
+from gan_course.data import glyphs
+from gan_course.metrics import Judge, judge
+from gan_course.models import common, export, trained
+from tools.experiments import Entry
+from tools.experiments.captions import obeyed
+from tools.experiments.conditional import accuracy
+
+SAMPLES = 2_000
+MEASURED = ("frechet", "precision", "recall", "confidence")
+CHUNK = 100  # more images at a time are slower on a CPU
+
+
+def rounded(seed: int, device: torch.device, *, name: str, data_name: str) -> dict[str, Any]:
+    """Judge 2,000 samples of a trained generator with its stored weights, of 16 bits, and with those of 8 bits that
+    pages have, from the same latents: Frechet distance to the test split, beside that of 2,000 real training images,
+    and share that shows what was asked for. ``mean_pixel`` and ``worst_pixel`` are differences of the two, on the scale
+    of 0 to 255."""
+    model = trained.load(name, device)
+    train_set, test_set = (data.load(data_name, split=split, device=device) for split in data.SPLITS)
+    critic = judge(data_name, model.shape[-1], device)
+    reference = critic.features(test_set.draw(SAMPLES), CHUNK)
+    z = model.latents(SAMPLES, torch.Generator().manual_seed(seed))
+    if getattr(model, "reads_captions", False):
+        asked = test_set.captioned().labels[:SAMPLES]
+    elif "num_classes" in model.settings:
+        asked = common.cycled_labels(SAMPLES, model.num_classes, device)
+    else:
+        asked = None
+    real = critic.features(train_set.draw(SAMPLES, seed), CHUNK)
+    row, images = {"frechet_real": metrics.frechet_distance(real, reference)}, {}
+    for kind, network in {"stored": model, "rounded": export.rounded(model)}.items():
+        images[kind] = network.decode(z) if asked is None else network.decode(z, asked)
+        row[f"frechet_{kind}"] = metrics.frechet_distance(critic.features(images[kind], CHUNK), reference)
+        if getattr(model, "reads_captions", False):
+            row[f"obeyed_{kind}"] = obeyed(images[kind], test_set.factors)["all"].double().mean().item()
+        elif asked is not None:
+            row[f"obeyed_{kind}"] = accuracy(images[kind], asked, critic)
+    difference = (images["rounded"] - images["stored"]).abs() * 127.5
+    return row | {"mean_pixel": difference.mean().item(), "worst_pixel": difference.max().item()}
+
+
+def truncated(seed: int, device: torch.device, *, name: str, data_name: str, dials: list[float]) -> dict[str, Any]:
+    """Judge 2,000 samples of a class-conditional generator, equally many of each class, from latents that were
+    multiplied by a number (``scaled``), and from latents whose numbers beyond it were drawn again (``cut``): Frechet
+    distance, precision, recall, confidence, share of the class that was asked for, and mean root of the mean squared
+    difference of two images of a class (``variety``)."""
+    model, test_set = trained.load(name, device), data.load(data_name, split="test", device=device)
+    critic = judge(data_name, model.shape[-1], device)
+    reference = critic.features(test_set.draw(SAMPLES), CHUNK)
+    labels = common.cycled_labels(SAMPLES, model.num_classes, device)
+    row = {}
+    for dial in dials:
+        generator = torch.Generator().manual_seed(seed)
+        z = model.latents(SAMPLES, generator)
+        for way, chosen in {"scaled": dial * z, "cut": redrawn(z, dial, generator)}.items():
+            found = measured(model.decode(chosen, labels), labels, reference, critic)
+            row |= {f"{key}_{way}_{dial:g}": value for key, value in found.items()}
+    return row
+
+
+def redrawn(z: Tensor, bound: float, generator: torch.Generator) -> Tensor:
+    """Latents (n, dim) whose numbers beyond ``bound`` are drawn again until none is: Brock et al. (2019)."""
+    z = z.clone()
+    while (beyond := z.abs() > bound).any():
+        z[beyond] = torch.randn(int(beyond.sum()), generator=generator).to(z)
+    return z
+
+
+def measured(images: Tensor, labels: Tensor, reference: Tensor, critic: Judge) -> dict[str, float]:
+    found = critic.features(images, CHUNK)
+    row = metrics.evaluate(found, reference, lambda x: x, lambda x: critic.head(x).softmax(1), MEASURED)
+    row["accuracy"] = (critic.head(found).argmax(1) == labels).double().mean().item()
+    groups = [images[labels == c][:50].flatten(1) for c in range(int(labels.max()) + 1)]
+    return row | {"variety": torch.stack([spread(group) for group in groups]).mean().item()}
+
+
+def spread(images: Tensor) -> Tensor:
+    """Mean over pairs of images (n, d) of the root of the mean squared difference."""
+    return torch.pdist(images.double()).mean() / images.shape[1] ** 0.5
+
+
+def truncated_real(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:
+    """The same measures on 2,000 real training images, in the classes that they are of."""
+    train_set, test_set = (data.load(data_name, split=split, device=device) for split in data.SPLITS)
+    critic = judge(data_name, train_set.shape[-1], device)
+    chosen = data.order(len(train_set), seed, 0, SAMPLES, device)
+    reference = critic.features(test_set.draw(SAMPLES), CHUNK)
+    return measured(train_set.batch(chosen), train_set.labels[chosen], reference, critic)
+
+
+def captions_variety(seed: int, device: torch.device, *, name: str, each: int) -> dict[str, Any]:
+    """All 60 captions "a red A on a yellow background" of ten characters and six inks, each on one of six backgrounds:
+    how much do the answers to one caption differ (mean root of the mean squared difference of two), beside real images
+    of which the caption is true, with everything else drawn."""
+    model = trained.load(name, device)
+    generator = torch.Generator().manual_seed(seed)
+    answers, real = [], []
+    for i, (character, ink) in enumerate(itertools.product(glyphs.CHARACTERS, glyphs.INKS)):
+        background = list(glyphs.BACKGROUNDS)[i % 6]
+        words = glyphs.tokens([f"a {ink} {character} on a {background} background"], glyphs.VOCABULARY)
+        answers.append(model.sample(each, words.expand(each, -1), generator))
+        said = {"character": character, "ink": ink, "background": background}
+        real.append(glyphs.make(each, 1_000 * seed + i, model.shape[-1], fixed=said).images().to(device))
+    return {
+        "variety": _mean_spread(answers),
+        "variety_real": _mean_spread(real),
+        "ratio": _mean_spread(answers) / _mean_spread(real),
+    }
+
+
+def _mean_spread(groups: list[Tensor]) -> float:
+    return torch.stack([spread(group.flatten(1)) for group in groups]).mean().item()
+
+
+_DATA = {"conditional_mnist": "mnist", "projection_cifar10": "cifar10-jpeg", "captions_glyphs": "glyphs"}
+
+ENTRIES = {
+    **{f"browser_rounded_{name}": Entry(rounded, {"name": name, "data_name": data_name}, range(3))
+       for name, data_name in _DATA.items()},
+    "browser_truncated": Entry(
+        truncated, {"name": "conditional_mnist", "data_name": "mnist", "dials": [0.25, 0.5, 0.75, 1.0, 1.5]}, range(3)
+    ),
+    "browser_truncated_real": Entry(truncated_real, {"data_name": "mnist"}, range(3)),
+    "browser_captions_variety": Entry(captions_variety, {"name": "captions_glyphs", "each": 32}, range(3)),
+}  # fmt: skip

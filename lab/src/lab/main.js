@@ -338,7 +338,12 @@ class Lab {
       this.controls?.show(all[this.editing]);
       return;
     }
-    const playing = this.playing;
+    this.restart(all);
+  }
+
+  /** Begin anew with what the reader changed, and go on playing if it played. */
+  restart(all) {
+    const { playing } = this;
     this.begin(...all);
     this.changed();
     if (playing) this.toggle();
@@ -425,8 +430,7 @@ class Lab {
   nextSeed() {
     const all = this.runs.map((run) => run.settings);
     const { seed } = all[this.editing];
-    this.begin(...all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
-    this.changed();
+    this.restart(all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
   }
 
   again() {
@@ -589,7 +593,8 @@ class Lab {
     this.tellPart();
     this.table.draw(runs);
     if (!this.compact) this.curves.draw(runs, !this.playing);
-    this.play.disabled = runs.every((run) => run.over);
+    const over = runs.every((run) => run.over);
+    this.play.setAttribute("aria-disabled", String(over)); // not `disabled`, which would take the keyboard's place away
   }
 
   destroy() {

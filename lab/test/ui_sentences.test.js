@@ -28,6 +28,11 @@ const CASES = {
     /covered|JS/,
   ],
   "places start": [{ state: { step: 0, before: undefined } }, /Nothing is trained yet/, /JS/],
+  "places early": [
+    { measure: { step: 100, modes: 1, nearMode: 0.01, largestShare: 0.9 }, state: { step: 110 } },
+    /Early: 1 of 8 modes.*90\u00a0% are nearest/,
+    /collapse/,
+  ],
   "places one-mode": [
     { measure: { modes: 1, largestShare: 0.97, nearMode: 0.9 } },
     /all samples are near one mode.*97\u00a0% are nearest/,
@@ -114,6 +119,10 @@ test("every rule has a case here", () => {
       .sort(),
   );
   assert.deepEqual(orbits.map(({ id }) => id).sort(), Object.keys(ORBITS).sort());
+});
+
+test("what was measured before the first step is not taken for a result", () => {
+  assert.match(tell({ state: { step: 3 }, measure: { step: 0 } }).text, /nothing has been measured since the start/);
 });
 
 test("warnings tell what was seen, and only then", () => {

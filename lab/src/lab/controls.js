@@ -21,9 +21,9 @@ export const GROUPS = [
       [
         "game",
         "Game",
-        "A GAN in the plane has two networks. The Dirac-GAN is the smallest case: one number each, so that the " +
+        "Two networks play in the plane. The Dirac-GAN is the smallest case: one number each, so that the " +
           "whole training is one path.",
-        { choices: { points: "GAN in the plane", dirac: "Dirac-GAN" } },
+        { choices: { points: "two networks", dirac: "Dirac-GAN" } },
       ],
       [
         "data",
@@ -295,11 +295,11 @@ export class Controls {
       this.rows[name].hidden = !spec[name].games.includes(settings.game);
       input.disabled = this.when[name]?.(settings) === false;
     }
-    for (const group of this.groups) group.hidden = ![...group.querySelectorAll(".row")].some((row) => !row.hidden);
+    for (const group of this.groups) group.hidden = ![...group.querySelectorAll(".gl-row")].some((row) => !row.hidden);
   }
 
   /** Mark the settings in which two runs differ. */
   mark(names) {
-    for (const [name, row] of Object.entries(this.rows)) row.classList.toggle("differs", names.includes(name));
+    for (const [name, row] of Object.entries(this.rows)) row.classList.toggle("gl-differs", names.includes(name));
   }
 }

@@ -112,7 +112,8 @@ export class Diagram {
 
   show(part) {
     const marked = active(part);
-    for (const [name, element] of Object.entries(this.parts)) element.classList.toggle("active", marked.includes(name));
+    for (const [name, element] of Object.entries(this.parts))
+      element.classList.toggle("gl-active", marked.includes(name));
     this.element.setAttribute(
       "aria-label",
       "One step of training: noise goes through G to fakes; D scores fakes and real data; the loss's " +

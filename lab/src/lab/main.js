@@ -3,7 +3,7 @@ import { Controls, label } from "./controls.js";
 import { Curves } from "./curves.js";
 import { Diagram, phaseText } from "./diagram.js";
 import { h, say } from "./dom.js";
-import { meanings, Table } from "./numbers.js";
+import { meanings, picture, Table } from "./numbers.js";
 import { heart, Pad } from "./pad.js";
 import { Run } from "./run.js";
 import { differences, isState, parse, preset, presetOf, presets, read, shown, write } from "./state.js";
@@ -96,8 +96,7 @@ class Lab {
       compact ? "" : this.slower,
       button("Start again", () => this.again()),
       button("Next seed", () => this.nextSeed()),
-      compact ? "" : h("label", { for: speed.id }, "Speed"),
-      compact ? "" : speed,
+      compact ? "" : h("span", { class: "pair" }, h("label", { for: speed.id }, "Speed"), speed),
       this.counter,
     );
     this.message = h("p", { class: "message", role: "alert", hidden: true });
@@ -123,7 +122,7 @@ class Lab {
       );
     } else this.buildWhole(bar, button);
     this.root.classList.add("gan-lab");
-    this.root.classList.toggle("compact", compact);
+    this.root.classList.toggle("gl-compact", compact);
     this.root.setAttribute("role", "region");
     this.root.setAttribute("aria-label", compact ? `GAN lab ${count}` : "GAN lab");
   }
@@ -161,6 +160,7 @@ class Lab {
     );
 
     this.meaning = h("details", { class: "group meaning" }, h("summary", {}, "What the numbers mean"), meanings());
+    this.help = h("details", { class: "group meaning" }, h("summary", {}, "What the picture shows"), picture());
     this.diagram = new Diagram();
     this.phase = h("p", { class: "phase", "aria-live": "polite" });
     this.slowPlay = button("Play the parts", () => this.toggleParts());
@@ -184,7 +184,7 @@ class Lab {
     this.curves = new Curves();
     this.controls = new Controls(id, (name, value) => this.change(name, value));
     this.pad = new Pad(id, (drawing) => this.change("drawing", drawing));
-    this.controls.groups[0].querySelector(".rows").after(this.pad.element);
+    this.controls.groups[0].querySelector(".gl-rows").after(this.pad.element);
     this.compareBox = h("input", {
       type: "checkbox",
       id: `${id}-compare`,
@@ -204,7 +204,7 @@ class Lab {
       "div",
       { class: "body" },
       this.stage,
-      h("div", { class: "watch" }, this.layerBox, this.table.element, this.meaning),
+      h("div", { class: "watch" }, this.layerBox, this.table.element, this.meaning, this.help),
       h(
         "div",
         { class: "settings" },
@@ -255,7 +255,7 @@ class Lab {
     }
     all.forEach((settings, i) => this.runs[i].begin(settings));
     this.editing = Math.min(this.editing, all.length - 1);
-    this.stage.classList.toggle("two", all.length === 2);
+    this.stage.classList.toggle("gl-two", all.length === 2);
     if (this.compact) this.seed.value = a.seed;
     else this.showSettings();
     this.refresh();
@@ -292,7 +292,7 @@ class Lab {
     });
     const game = all.every(({ game }) => game === "dirac");
     this.curves.choose(all);
-    this.layerBox.hidden = this.meaning.hidden = game;
+    this.layerBox.hidden = this.meaning.hidden = this.help.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
     const told = (settings) =>
@@ -315,7 +315,10 @@ class Lab {
         ? [text]
         : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
       ...(chapter && this.chapters !== null
-        ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "The chapter")]
+        ? [
+            " ",
+            h("a", { href: `${this.chapters}${chapter}.html` }, `Read: ${chapter.split("/")[1].replaceAll("_", " ")}`),
+          ]
         : []),
     );
   }
@@ -335,7 +338,12 @@ class Lab {
       this.controls?.show(all[this.editing]);
       return;
     }
-    const playing = this.playing;
+    this.restart(all);
+  }
+
+  /** Begin anew with what the reader changed, and go on playing if it played. */
+  restart(all) {
+    const { playing } = this;
     this.begin(...all);
     this.changed();
     if (playing) this.toggle();
@@ -422,8 +430,7 @@ class Lab {
   nextSeed() {
     const all = this.runs.map((run) => run.settings);
     const { seed } = all[this.editing];
-    this.begin(...all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
-    this.changed();
+    this.restart(all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
   }
 
   again() {
@@ -581,16 +588,13 @@ class Lab {
       run.key(this.layers, this.colors);
       if (!this.playing) run.describe();
     }
-    say(
-      this.counter,
-      runs.length === 2 && runs[0].step !== runs[1].step
-        ? `steps ${runs[0].step} and ${runs[1].step}`
-        : `step ${runs[0].step}`,
-    );
+    const steps = runs.map((run) => `${run.step}${run.over ? ", the end" : ""}`);
+    say(this.counter, new Set(steps).size > 1 ? `steps: A ${steps[0]}; B ${steps[1]}` : `step ${steps[0]}`);
     this.tellPart();
     this.table.draw(runs);
     if (!this.compact) this.curves.draw(runs, !this.playing);
-    this.play.disabled = runs.every((run) => run.over);
+    const over = runs.every((run) => run.over);
+    this.play.setAttribute("aria-disabled", String(over)); // not `disabled`, which would take the keyboard's place away
   }
 
   destroy() {
@@ -605,7 +609,7 @@ class Lab {
     removeEventListener("hashchange", this.onhash);
     document.removeEventListener("visibilitychange", this.onhide);
     this.root.replaceChildren();
-    this.root.classList.remove("gan-lab");
+    this.root.classList.remove("gan-lab", "gl-compact");
   }
 }
 

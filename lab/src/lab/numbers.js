@@ -50,8 +50,33 @@ const MEANINGS = [
   ],
   ["slope of D at fakes", "How steep D is where the fakes are: this is the signal that G gets."],
 ];
-export const meanings = () =>
-  h("dl", {}, ...MEANINGS.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
+const PICTURE = [
+  [
+    "The game",
+    "The generator G turns noise into samples, the fakes. The discriminator D tells them from real samples, and G " +
+      "learns " +
+      "from D's answers alone. Each step trains D, then G.",
+  ],
+  ["real samples, fakes", "250 of each: squares are real, discs are made by G, always from the same noise."],
+  ["D's output", "What D says at each place of the plane: blue where it takes points for real, orange for fake."],
+  [
+    "G's lattice",
+    "The noise's square (or line), cut into cells of equal share, as G bends it. Where cells are small and dark, " +
+      "many " +
+      "samples fall.",
+  ],
+  ["gradients on fakes", "The way in which each fake would lower G's loss, if it could move alone."],
+  [
+    "Slow motion",
+    "Goes through the parts of one step: who gives what to whom, and who learns. “Next seed” starts with other " +
+      "random " +
+      "numbers: what differs then is chance.",
+  ],
+];
+
+const list = (entries) => h("dl", {}, ...entries.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
+export const picture = () => list(PICTURE);
+export const meanings = () => list(MEANINGS);
 
 export class Table {
   constructor() {

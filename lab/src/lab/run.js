@@ -149,7 +149,7 @@ export class Run {
     if (playing && now - this.spoken < (ids === this.ids ? 2 * PATIENCE : PATIENCE / 4)) return;
     Object.assign(this, { ids, spoken: now });
     this.badge.hidden = !warn && !note;
-    this.badge.classList.toggle("warning", Boolean(warn));
+    this.badge.classList.toggle("gl-warning", Boolean(warn));
     say(this.badge, warn ? `⚠ ${warn}` : note);
     say(this.sentence, text);
   }

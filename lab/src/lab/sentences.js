@@ -2,6 +2,7 @@
 // first that holds is used. A rule reports numbers; it never claims a cause that was not measured.
 
 const SAMPLES = "2,500";
+const EARLY = 200; // before this step samples that are still gathered are not called a collapse
 export const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}\u00a0%`; // unparted
 export const LN2 = Math.LN2;
 
@@ -33,12 +34,19 @@ export const places = [
   },
   {
     id: "start",
-    when: ({ step, measure }) => !step || !measure,
+    when: ({ step, measure }) => !step || !measure?.step,
     text: ({ step }) =>
       step
-        ? "Not measured yet."
-        : "Nothing is trained yet: the fakes lie where the generator's random " +
-          "starting weights put the noise. Press Play.",
+        ? "Training has begun; nothing has been measured since the start."
+        : "Nothing is trained yet: the fakes lie where the generator's random starting weights put the noise. Press " +
+          "Play.",
+  },
+  {
+    id: "early",
+    when: ({ measure: m }) => m.step < EARLY && m.of > 1 && m.modes < m.of,
+    text: ({ measure: m }) =>
+      `Early: ${m.modes} of ${m.of} modes are covered, and ${within(m)}. ${percent(m.largestShare)} are nearest to ` +
+      `the same one (an even spread gives ${percent(1 / m.of)}).`,
   },
   {
     id: "one-mode",
@@ -112,7 +120,11 @@ export const judges = [
   {
     id: "calm",
     when: ({ settings, stats, measure: m }) =>
-      logistic(settings) && m?.of > 1 && m.modes <= m.of / 2 && Math.abs(stats.lossD - 2 * LN2) < 0.1,
+      logistic(settings) &&
+      m?.of > 1 &&
+      m.step >= EARLY &&
+      m.modes <= m.of / 2 &&
+      Math.abs(stats.lossD - 2 * LN2) < 0.1,
     text: ({ stats, measure: m }) =>
       `The losses do not show it: D's is ${number(stats.lossD)}, close to 2\u00a0ln\u00a02 = 1.39, which a D ` +
       `that cannot tell would have, with ${m.modes} of ${m.of} modes covered.`,

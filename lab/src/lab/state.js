@@ -84,15 +84,16 @@ export function read(fragment) {
 /** Whether a fragment is meant for the lab, and not the name of a heading. */
 export const isState = (fragment) => /^#[\w.]+=/.test(fragment);
 
-// The shortest list of differences: from the defaults, from one of the presets, or from the other run.
+// The shortest list of differences: from the defaults, from one of the presets, or from the other run. A preset that
+// fits (its seed apart) is named even where a single setting would say the same.
 function shortest(settings, bases, prefix = "") {
-  let best = null;
-  for (const [name, base] of bases) {
-    const pairs = differences(base, settings).map((key) => [prefix + key, format(settings[key])]);
-    if (name) pairs.unshift([`${prefix}preset`, name]);
-    if (!best || pairs.length < best.length) best = pairs;
-  }
-  return best;
+  const lists = bases.map(([name, base]) => {
+    const keys = differences(base, settings);
+    const pairs = keys.map((key) => [prefix + key, format(settings[key])]);
+    const fits = name && keys.every((key) => key === "seed");
+    return { cost: keys.length + (name && !fits ? 1 : 0), pairs: name ? [[`${prefix}preset`, name], ...pairs] : pairs };
+  });
+  return lists.reduce((best, list) => (list.cost < best.cost ? list : best)).pairs;
 }
 
 /** The fragment, with its `#`, from which `read` gets the same settings; empty for one run with the defaults. */

@@ -12,7 +12,8 @@ const LOGISTIC = ["non-saturating", "saturating"];
  * How D's outputs become colours: `low` and `high` get the full colours of fake and real, `middle` none.
  *
  * Logits of the logistic losses become probabilities. Other outputs have no scale of their own: the middle lies
- * half-way between the targets (least squares: 0 and 1; hinge: -1 and 1), or half-way between what real and fake samples get.
+ * half-way between the targets (least squares: 0 and 1; hinge: -1 and 1), or half-way between what real and fake
+ * samples get.
  */
 export function surfaceScale(loss, surface, { logitReal, logitFake }) {
   if (LOGISTIC.includes(loss))

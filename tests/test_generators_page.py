@@ -306,7 +306,9 @@ def test_what_the_cards_say_is_in_the_tables(root):
         "conditional_mnist": [("conditional_mnist", "accuracy"), ("conditional_mnist_28_real", "accuracy")],
         "projection_cifar10": [("projection_cifar10", "accuracy"), ("conditional_cifar10_real", "accuracy")],
         "captions_glyphs": [("captions_glyphs", "all"), ("captions_glyphs", "all_held_out")],
-        "pix2pix_handwritten": [("pix2pix_handwritten", "colours"), ("pix2pix_handwritten", "unseen_in_colours")],
+        "pix2pix_handwritten": [
+            ("pix2pix_handwritten", key) for key in ("background", "colours", "unseen_in_colours")
+        ],
     }
     for name, sources in stored.items():
         medians = [statistics.median(row[key] for row in notebook.stored(table)["rows"]) for table, key in sources]

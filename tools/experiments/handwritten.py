@@ -81,8 +81,8 @@ def drawn(
     name: str, images: int, size: int, steps: int, batch: int, decay_from: int, **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Train pix2pix from drawings to letters in the colours of their class; on 2,000 other drawings, how often are both
-    colours right, or that of the background, and does the judge read the right letter? And of 1,000 drawn digits, which are no class of this task:
-    how many come out in the colours of some letter? Seed 0 is kept."""
+    colours right, or that of the background, and does the judge read the right letter? And of 1,000 drawn digits, which
+    are no class of this task: how many come out in the colours of some letter? Seed 0 is kept."""
     train_set, test_set = (handwritten(n, s, size).to(device) for n, s in ((images, 0), (2_000, 1)))
     torch.manual_seed(seed)
     translator = Pix2Pix(train_set.shape, **model).to(device)

@@ -247,6 +247,7 @@ def test_truncation(at_home):
     assert cut < 1, "numbers beyond the dial were drawn again"
     move(card.get_by_role("slider", name="dial", exact=True), 0)  # a bound is never 0: nothing would be left to draw
     at_home.settled(card)
+    assert card.get_by_role("slider", name="dial", exact=True).input_value() == "0.05"
     assert at_home.complaints == []
 
 
@@ -275,6 +276,9 @@ def test_drawing_by_pointer_and_keys(visit):
     for key in ["ArrowUp"] * 5 + [" "] + ["ArrowRight"] * 5 + [" "] + ["ArrowDown"] * 2:
         visit.page.keyboard.press(key)
     assert card.get_by_text("pen up, column 26, row 10 of 32").count() == 1
+    mark, box = card.locator(".mark").bounding_box(), sheet.bounding_box()
+    where = [(mark[x] + mark[side] / 2 - box[x]) / box[side] * 32 for x, side in (("x", "width"), ("y", "height"))]
+    assert where == pytest.approx([26, 10], abs=0.5)
     crossed = visit.settled(card)
     assert (crossed[0][0, 6, 18:25] < 100).all() and not torch.equal(crossed[1], line[1])
     card.get_by_role("button", name="undo").click()
@@ -302,7 +306,9 @@ def test_what_the_cards_say_is_in_the_tables(root):
         "conditional_mnist": [("conditional_mnist", "accuracy"), ("conditional_mnist_28_real", "accuracy")],
         "projection_cifar10": [("projection_cifar10", "accuracy"), ("conditional_cifar10_real", "accuracy")],
         "captions_glyphs": [("captions_glyphs", "all"), ("captions_glyphs", "all_held_out")],
-        "pix2pix_handwritten": [("pix2pix_handwritten", "colours"), ("pix2pix_handwritten", "unseen_in_colours")],
+        "pix2pix_handwritten": [
+            ("pix2pix_handwritten", key) for key in ("background", "colours", "unseen_in_colours")
+        ],
     }
     for name, sources in stored.items():
         medians = [statistics.median(row[key] for row in notebook.stored(table)["rows"]) for table, key in sources]

@@ -1,5 +1,7 @@
 // The few parts that all explorers are made of, with the names and roles that keyboards and screen readers need.
 
+const LATEST = 20; // images whose times are looked at
+
 /** An element with attributes, listeners (`onclick`) and children, elements or texts. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -54,13 +56,15 @@ export function picture([channels, height, width], text, caption) {
 /**
  * A function that computes pictures one after the other, lets the page breathe between them, and forgets what it still
  * had to do when it is called again. It takes jobs [picture, what the generator is given] and resolves with the
- * samples, or with null if it was called again; `timed` is told the milliseconds of each image.
+ * samples, or with null if it was called again; `timed` is told the milliseconds that an image took, the median of the
+ * latest: the first ones are slower, until the browser has compiled the loops.
  */
 export function painter(network, timed) {
+  const times = [];
   let current = 0;
   return async (jobs) => {
     const mine = ++current, samples = [];
-    let since = performance.now(), spent = 0;
+    let since = performance.now();
     for (const [picture, given] of jobs) {
       if (performance.now() - since > 16) {
         await new Promise((resolve) => setTimeout(resolve));
@@ -69,10 +73,10 @@ export function painter(network, timed) {
       if (mine !== current) return null;
       const began = performance.now();
       samples.push(network.run(given));
-      spent += performance.now() - began;
+      times.push(performance.now() - began);
       picture.show(samples.at(-1));
     }
-    timed(spent / jobs.length);
+    timed(times.slice(-LATEST).sort((a, b) => a - b)[Math.min(times.length, LATEST) >> 1]);
     return samples;
   };
 }

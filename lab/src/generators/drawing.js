@@ -56,9 +56,11 @@ export function drawing(body, network, { colours, timed }) {
   mine.canvas.addEventListener("pointerdown", (event) => {
     mine.canvas.setPointerCapture(event.pointerId);
     mine.canvas.focus();
+    state.down = false;
     remember();
     lift();
     to(at(event));
+    marked();
     event.preventDefault();
   });
   mine.canvas.addEventListener("pointermove", (event) => {
@@ -94,7 +96,9 @@ export function drawing(body, network, { colours, timed }) {
     tabindex: 0, role: "application",
     "aria-label": "Sheet to draw on. Arrow keys move the pen, with shift by less; space lowers and lifts it.",
   }).forEach(([name, value]) => mine.canvas.setAttribute(name, value));
-  mine.canvas.after(mark);
+  const frame = element("div", { class: "frame" }); // of the canvas alone: the mark stands on a place of it
+  mine.canvas.replaceWith(frame);
+  frame.append(mine.canvas, mark);
   mine.figure.className = "large sheet";
   theirs.figure.className = "large";
 

@@ -27,13 +27,16 @@ export function truncation(body, network, { names, timed, seed = 1 }) {
   }
 
   const fresh = (change) => (value) => { change(value); whole = undefined; update(); };
-  const dial = slider("dial", { min: 0, max: 2, step: 0.05, value: 1 }, (value) => {
-    state.dial = Math.max(value, state.way === "truncated" ? 0.05 : 0); // at 0 nothing would be left to draw
+  function turn(value, way = state.way) {
+    state.way = way;
+    state.dial = Math.max(value, way === "truncated" ? 0.05 : 0); // with a bound of 0 nothing would be left to draw
+    dial.set(state.dial);
     update();
-  });
+  }
+  const dial = slider("dial", { min: 0, max: 2, step: 0.05, value: 1 }, (value) => turn(value));
   const controls = [
     dial.row,
-    menu("way", Object.entries(WAYS), "scaled", (value) => { state.way = value; update(); }).row,
+    menu("way", Object.entries(WAYS), "scaled", (way) => turn(state.dial, way)).row,
     ...(classes ? [menu("class", [["all", "all in turn"], ...names.map((name, i) => [i, name])], "all",
       fresh((value) => { state.label = value; })).row] : []),
     button("new z", fresh(() => { state.seed += 1; })),

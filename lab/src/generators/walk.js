@@ -46,12 +46,13 @@ export function walk(body, network, { names, timed, seed = 1 }) {
   /** There and back, until stopped; who asked for less motion gets one picture a second. */
   function start() {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches, mine = ++walking;
-    const began = performance.now() - (state.back ? 2 - state.t : state.t) * SECONDS * 1000;
+    const seconds = calm ? STOPS - 1 : SECONDS;
+    const began = performance.now() - (state.back ? 2 - state.t : state.t) * seconds * 1000;
     play.textContent = "pause";
     const step = async () => {
       if (mine !== walking || !body.isConnected) return;
-      let turn = ((performance.now() - began) / 1000 / SECONDS) % 2;
-      if (calm) turn = (Math.floor((performance.now() - began) / 1000) / (STOPS - 1)) % 2;
+      let turn = ((performance.now() - began) / 1000 / seconds) % 2;
+      if (calm) turn = Math.floor(turn * (STOPS - 1)) / (STOPS - 1);
       [state.t, state.back] = turn <= 1 ? [turn, false] : [2 - turn, true];
       await show();
       timer = setTimeout(step, calm ? 1000 : 30);

@@ -26,9 +26,10 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements-assignments.txt
 	@touch $@
 
-book: $(STAMP)  ## build the HTML book from the stored outputs
+book: $(STAMP)  ## build the HTML book from the stored outputs, and a zip of it
 	$(BIN)/jupyter-book build .
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
+	@$(BIN)/python tools/package.py
 
 slides: $(STAMP)  ## make slides of all chapters, each deck a file that opens without a network
 	$(BIN)/python tools/slides.py

@@ -10,7 +10,7 @@ Content Packaging take the zip as it is: they open the book in a frame (lms.html
 told "completed" when every chapter has been opened.
 
 Only what a page needs is in it: pages and what they name, directly or through style sheets and scripts, and the
-licences of what comes from other projects. Names are in order and times are fixed, so the same book gives the same bytes.
+licences of what comes from other projects. Names are in order and times are fixed: the same book gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from xml.sax.saxutils import quoteattr
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script's path holds its own folder only
+
+from tools import check_links  # noqa: E402
+
 HTML = ROOT / "_build" / "html"
 OUT = ROOT / "_build" / "gan-course-book.zip"
 FRAME = ROOT / "book" / "_package" / "lms.html"  # what a system opens
@@ -39,33 +43,20 @@ LIMIT = 50_000_000  # bytes of the zip, and of one file in it
 TIME = (1980, 1, 1, 0, 0, 0)  # of every file: the earliest that a zip can hold
 FIRST = ("index.html", "search.html", "genindex.html", "py-modindex.html")  # what links lead to, and the way in
 PACKED = {".png", ".webp", ".jpg", ".jpeg", ".gif", ".woff", ".woff2"}  # gain nothing by compression
-ATTRIBUTE = re.compile(r"""\s(?:href|src|srcset|poster|data|content)=(?:"([^"]*)"|'([^']*)')""")
-STYLE_URL = re.compile(r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)\s]*))\s*\)""")
-FROM_ROOT = re.compile(r"(?<![\w-])_(?:static|images|sources|downloads)/[\w./-]+")  # in scripts and their data
 LICENCE = re.compile(r"licen[cs]e|copying|notice", re.I)
-
-
-def links(text: str) -> Iterator[str]:
-    """Yield the addresses in attributes of a page, without query and fragment, as they are written; no outside ones."""
-    for match in ATTRIBUTE.finditer(re.sub(r"<(script|style)\b([^>]*)>.*?</\1>", r"<\1\2>", text, flags=re.S)):
-        value = html.unescape(match[1] or match[2] or "")
-        value = re.sub(r"^\d+; url=", "", value)  # index.html leads to the first page
-        for part in value.split(",") if "srcset" in match[0] else [value]:
-            address = urlsplit(part.strip().split(" ")[0] if "srcset" in match[0] else part.strip())
-            if not address.scheme and not address.netloc and address.path:
-                yield unquote(address.path)
 
 
 def named(name: str, text: str) -> Iterator[str]:
     """Yield what a page, style sheet or script names, as paths from the book's root; some of them may not exist."""
+    styles = [text] if name.endswith(".css") else []
     if name.endswith(".html"):
-        yield from (normpath(join(dirname(name), link)) for link in links(text))
-    if name.endswith((".html", ".css")):
-        for match in STYLE_URL.finditer(text):
-            address = urlsplit(next(filter(None, match.groups()), ""))
-            if not address.scheme and address.path:
-                yield normpath(join(dirname(name), unquote(address.path)))
-    yield from (normpath(match[0]) for match in FROM_ROOT.finditer(text))
+        page = check_links.read(text)
+        styles = page.code
+        addresses = (urlsplit(address).path for address in page.addresses if check_links.inside(address))
+        yield from (normpath(join(dirname(name), unquote(path))) for path in addresses if path)
+    for style in styles:
+        yield from (normpath(join(dirname(name), path)) for path in check_links.styled(style))
+    yield from check_links.FROM_ROOT.findall(text)
 
 
 def needed(folder: Path) -> list[str]:
@@ -147,15 +138,18 @@ def write(folder: Path, target: Path) -> int:
     content = {"imsmanifest.xml": manifest(list(content)).encode(), **content}
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    with zipfile.ZipFile(part, "w") as archive:
-        for name, body in content.items():
-            info = zipfile.ZipInfo(name, TIME)
-            info.create_system, info.external_attr = 3, 0o644 << 16  # Unix, whatever system packs it
-            info.compress_type = zipfile.ZIP_STORED if Path(name).suffix in PACKED else zipfile.ZIP_DEFLATED
-            archive.writestr(info, body, compresslevel=9)
-    if part.stat().st_size > LIMIT:
-        raise ValueError(f"{part} has {part.stat().st_size:,} bytes, more than {LIMIT:,}")
-    part.replace(target)
+    try:
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, body in content.items():
+                info = zipfile.ZipInfo(name, TIME)
+                info.create_system, info.external_attr = 3, 0o644 << 16  # Unix, whatever system packs it
+                info.compress_type = zipfile.ZIP_STORED if Path(name).suffix in PACKED else zipfile.ZIP_DEFLATED
+                archive.writestr(info, body, compresslevel=9)
+        if part.stat().st_size > LIMIT:
+            raise ValueError(f"{target} would have {part.stat().st_size:,} bytes, more than {LIMIT:,}")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return len(content)
 
 

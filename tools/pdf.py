@@ -22,7 +22,7 @@ import html
 import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
@@ -120,6 +120,7 @@ def opened(browser: Browser, url: str, paper: str) -> Page:
     inner = round((width - MARGINS[1] - MARGINS[3]) / PIXEL)
     size = {"width": inner, "height": round(height / PIXEL)}
     page = browser.new_context(viewport=size, color_scheme="light").new_page()
+    page.set_default_timeout(300_000)  # a busy machine is slow
     page.emulate_media(media="print")
     page.goto(url)
     return page
@@ -140,6 +141,15 @@ def printed(browser: Browser, folder: Path, name: str, part: str, first: int, pa
         complaints.append(f"{name}: no font of this machine has Chinese characters, boxes stand for them")
     complaints += [f"{name}: wider than the paper: {start}" for start in facts["wide"]]
     result = Printed(name, to_pdf(page), facts["title"], label, part, facts["headings"], complaints)
+    if page.locator(".print-page").count():  # hints and solutions, whose pages are known only now
+        numbers = {place: first + where.page for place, where in result.places.items()}
+        page.evaluate(
+            """numbers => document.querySelectorAll(".print-page").forEach(span => {
+                span.textContent = numbers[span.dataset.place];
+            })""",
+            numbers,
+        )
+        result = replace(result, reader=to_pdf(page), places={})
     page.context.close()
     return result
 
@@ -173,7 +183,7 @@ def front(browser: Browser, folder: Path, pages: list[Printed], starts: list[int
           <p class="print-caption">Cells that only draw a figure, print a table or check an answer are left out here;
           they stand in the notebooks. Hints and solutions are at the end of each chapter.</p></div>
         <h1>Contents</h1><div class="print-contents"><ol>{"".join(lines)}</ol></div>"""
-    page = opened(browser, (folder / f"{pages[0].name}.html").as_uri(), paper)
+    page = opened(browser, (folder / f"{next(contents())[0]}.html").as_uri(), paper)  # for its style sheets
     page.evaluate("body => { document.querySelector('article').innerHTML = body; }", body)
     page.add_style_tag(content=style(paper, "Contents", 1, roman=True))
     page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")

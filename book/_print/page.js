@@ -48,11 +48,13 @@ async ({ part }) => {
   }
   const owners = new Set(kinds.flatMap(kind => [...kind.found.keys()]));
   for (const owner of owners) {
-    const links = kinds.filter(kind => kind.found.has(owner))
-      .map(kind => element("a", { href: `#${kind.word}-${owner.id}`, textContent: kind.word }));
     const where = element("p", { className: "print-where" });
-    links.forEach((link, i) => where.append(...(i ? [" and "] : []), link));
-    where.append(" at the end of the chapter");
+    for (const { word } of kinds.filter(kind => kind.found.has(owner))) {
+      const place = `${word}-${owner.id}`, page = element("span", { className: "print-page" });
+      page.dataset.place = place;  // the tool writes the page's number there
+      const link = element("a", { href: `#${place}` }, `${word} on page `, page);
+      where.append(...(where.childNodes.length ? [", "] : []), link);
+    }
     const first = all("details:not([class]), .cell", owner).find(e => kinds.some(k => k.found.get(owner)?.includes(e)));
     first.before(where);
   }

@@ -1,5 +1,5 @@
-"""The scrubber is one piece of HTML that works by itself; an explorer works with a kernel, its picture without; a lab works
-with a kernel and on the pages of the book."""
+"""The scrubber is one piece of HTML that works by itself; an explorer works with a kernel, its picture without; a lab
+works with a kernel, and on the pages of the book."""
 
 import base64
 import html

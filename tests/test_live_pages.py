@@ -1,0 +1,139 @@
+"""What the pages of the lab and of the generators say is so: numbers of the tables, names of presets, links."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+
+from gan_course.notebook import widgets
+
+ROOT = Path(__file__).resolve().parent.parent
+LAB = (ROOT / "book" / "lab.md").read_text(encoding="utf-8")
+GENERATORS = (ROOT / "book" / "generators.md").read_text(encoding="utf-8")
+EXPECTED = re.findall(r"^\| \[.+?\]\(lab\.md#preset=([\w-]+)\)[^|]*\| ([\d,]+) \| (.+?) \| (.+?) \|$", LAB, re.M)
+
+
+def stored(name: str) -> dict:
+    return json.loads((ROOT / "book" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_experiment_with_a_table_is_expected():
+    measured = [name for name, about in widgets.Lab.presets().items() if about.get("table", "").startswith("lab_ring_")]
+    assert sorted(name for name, *_ in EXPECTED) == sorted(measured)
+
+
+@pytest.mark.parametrize(("preset", "steps", "modes", "near"), EXPECTED)
+def test_what_to_expect(preset, steps, modes, near):
+    table = stored(widgets.Lab.presets()[preset]["table"])
+    rows = table["rows"]
+    assert int(steps.replace(",", "")) == table["settings"]["steps"] and len(rows) == 10
+    counts, shares = [row["modes"] for row in rows], [100 * row["high_quality"] for row in rows]
+    low, high, all_eight = min(counts), max(counts), sum(count == 8 for count in counts)
+    assert modes == (f"{low} in all" if low == high else f"{low} to {high}" + f", all 8 in {all_eight}" * (high == 8))
+    assert near == f"{statistics.median(shares):.1f} %, {min(shares):.1f} to {max(shares):.1f}"
+
+
+def test_numbers_of_the_package_beside_them():
+    def medians(name: str) -> tuple[list[int], float]:
+        rows = stored(name)["rows"]
+        assert len(rows) == 10
+        return sorted(row["modes"] for row in rows), 100 * statistics.median(row["high_quality"] for row in rows)
+
+    counts, _ = medians("ring_slow_momentum")
+    assert f"reaches {counts[0]} to {counts[-1]} modes" in LAB
+    counts, share = medians("ring_non_saturating")
+    assert counts[0] == 8 and f"the cure 8 with {share:.0f} % near one" in LAB
+    _, other = medians("ring_fast")
+    assert f"{share:.0f} % against {other:.0f} %" in LAB
+    counts, share = medians("ring_fast_momentum")
+    assert counts[0] == 8 and f"only {share:.0f} % of the samples" in LAB
+    counts, _ = medians("remedy_ring_r1")
+    assert counts[-1] < 8
+
+
+PAGES = sorted([*ROOT.glob("book/*.md"), *ROOT.glob("book/*/*.md"), *ROOT.glob("book/*/*.ipynb")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_to_settings_are_experiments(page):
+    presets, settings = widgets.Lab.presets(), widgets.Lab.settings()
+    for fragment in re.findall(r"\blab\.md#([\w.-]+=[^)\s\"]*)", page.read_text(encoding="utf-8")):
+        for name, value in parse_qsl(fragment, strict_parsing=True):
+            name = name.removeprefix("b.")
+            if name == "preset":
+                assert value in presets, fragment
+                continue
+            kind = settings[name]["type"]
+            read = {"number": float, "integer": int, "flag": lambda text: {"0": False, "1": True}[text]}.get(kind, str)
+            widgets.Lab(**{name: read(value)})
+
+
+def table(heading: str, row: str) -> list[str]:
+    """The cells of a row of the first table below a heading of the generators' page."""
+    part = GENERATORS.split(f"{heading}\n", 1)[1]
+    (line,) = re.findall(rf"^\| {re.escape(row)} \|(.*)\|$", part, re.M)[:1]
+    return [cell.strip() for cell in line.split("|")]
+
+
+def median(rows: list[dict], key: str) -> float:
+    return statistics.median(row[key] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ("digits (MNIST, 28x28)", "conditional_mnist"),
+        ("photographs (CIFAR-10, 32x32)", "projection_cifar10"),
+        ("captions (glyphs, 32x32)", "captions_glyphs"),
+    ],
+)
+def test_what_eight_bits_cost(row, name):
+    rows = stored(f"browser_rounded_{name}")["rows"]
+    assert len(rows) == 3
+
+    def distance(key: str) -> str:
+        value = median(rows, key)
+        return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+    worst = max(row["worst_pixel"] for row in rows)
+    assert table("# Trained generators", row) == [
+        distance("frechet_stored"), distance("frechet_rounded"), distance("frechet_real"),
+        f"{100 * median(rows, 'obeyed_stored'):.1f} %", f"{100 * median(rows, 'obeyed_rounded'):.1f} %",
+        f"{median(rows, 'mean_pixel'):.2f}, at most {worst:.0f}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", ["0.25", "0.5", "0.75", "1", "1.5", "real images"])
+def test_what_truncation_does(scale):
+    real = scale == "real images"
+    rows = stored("browser_truncated" + "_real" * real)["rows"]
+    assert len(rows) == 3
+    frechet, *shares, obeyed, variety = (
+        median(rows, key if real else f"{key}_scaled_{scale}")
+        for key in ("frechet", "precision", "recall", "accuracy", "variety")
+    )
+    told = table("## Truncation", scale)
+    assert told[0] == (f"{frechet:.0f}" if frechet >= 100 else f"{frechet:.1f}")
+    assert told[1:] == [*(f"{share:.2f}" for share in shares), f"{100 * obeyed:.1f} %", f"{variety:.2f}"]
+
+
+def test_numbers_in_the_generators_sentences():
+    text = " ".join(GENERATORS.split())
+    (digits,), (photos,) = stored("conditional_mnist")["rows"], stored("projection_cifar10")["rows"]
+    (captions,), (drawn,) = stored("captions_glyphs")["rows"], stored("pix2pix_handwritten")["rows"]
+    real_digits = median(stored("conditional_mnist_28_real")["rows"], "accuracy")
+    real_photos = median(stored("conditional_cifar10_real")["rows"], "accuracy")
+    assert f"asked for in {100 * digits['accuracy']:.1f} %; of real images in {100 * real_digits:.1f} %" in text
+    assert f"asked for in {100 * photos['accuracy']:.1f} %; of real images in {100 * real_photos:.1f} %" in text
+    assert f"right together in {100 * captions['all']:.1f} %" in text
+    assert f"in {100 * captions['all_held_out']:.1f} % of those whose pair" in text
+    ratios = [row["ratio"] for row in stored("browser_captions_variety")["rows"]]
+    assert f"{statistics.median(ratios):.2f} times as much as two real images" in text
+    assert f"{min(ratios):.2f} to {max(ratios):.2f} over three seeds" in text
+    assert f"{100 * drawn['colours']:.1f} % come out in the right two colours" in text
+    assert f"{100 * drawn['unseen_in_colours']:.1f} % come out with the ink and the background" in text

@@ -348,6 +348,7 @@ def test_the_lab_has_the_settings_of_the_package_s_table(name):
 @pytest.mark.parametrize("name", TABLES)
 def test_the_same_settings_reach_the_same_modes(name):
     """Ten seeds each: as many modes, and shares near a mode that overlap."""
+    assert results.state(f"lab_{name}") == "ok", f"run: python tools/results.py run lab_{name}"
     package, browser = (results.read(table)["rows"] for table in (name, f"lab_{name}"))
     assert len(package) == len(browser) == 10
     counts = [row["modes"] for row in package]

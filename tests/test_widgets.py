@@ -389,11 +389,13 @@ def test_lab_keeps_its_settings_as_the_page_has_them():
     assert widgets.Lab("collapse").state == "preset=collapse"
     lab = widgets.Lab("collapse", seed=3, lr_d=2e-3, spectral_norm=True)
     assert lab.state == "preset=collapse&seed=3&lr_d=0.002&spectral_norm=1"
+    assert widgets.Lab("dirac", compare={"r1": 1.0}).state == "preset=dirac&b.r1=1.0"
+    assert widgets.Lab(compare={}).state == "compare=1"
 
 
 def test_lab_without_a_kernel_is_a_place_that_pages_fill():
     lab = widgets.Lab("collapse", seed=3)
-    bundle = lab._repr_mimebundle_()
+    bundle, _ = lab._repr_mimebundle_()
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
     assert '<div class="gan-lab-place" data-state="preset=collapse&amp;seed=3">' in bundle["text/html"]
     assert lab.model_id not in bundle["text/html"] + bundle["text/plain"]
@@ -413,6 +415,7 @@ def test_lab_without_a_kernel_is_a_place_that_pages_fill():
         ({"loss": "log"}, "loss must be one of non-saturating, .*, got 'log'"),
         ({"spectral_norm": 1}, "spectral_norm must be True or False, got 1"),
         ({"drawing": 7}, "drawing must be a string, got 7"),
+        ({"compare": {"lr_d": -1}}, "lr_d must be a number from .* got -1"),
     ],
 )
 def test_lab_refuses(wrong, message):

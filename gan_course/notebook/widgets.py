@@ -241,6 +241,7 @@ class Lab(anywidget.AnyWidget):
 
     Args:
         preset: name of an experiment, a key of ``Lab.presets()``; the defaults if not given.
+        compare: a second run beside the first: the settings in which it differs, none if it shall be the same at first.
         **settings: what differs from it, by the names of the lab's settings (``Lab.settings()``), for example
             ``seed=3, lr_d=2e-3``.
 
@@ -255,13 +256,17 @@ class Lab(anywidget.AnyWidget):
     _esm = (BROWSER / "lab.js").read_text(encoding="utf-8") + "export default { render: GanLab.widget };"
     state = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, preset: str | None = None, **settings: Any):
+    def __init__(self, preset: str | None = None, *, compare: Mapping[str, Any] | None = None, **settings: Any):
         presets = self.presets()
         if preset is not None and preset not in presets:
             raise unknown("preset", preset, presets)
-        for name, value in settings.items():
-            _check_setting(name, value)
-        pairs = ([("preset", preset)] if preset else []) + [(name, _written(value)) for name, value in settings.items()]
+        pairs = [("preset", preset)] if preset else []
+        for prefix, chosen in (("", settings), ("b.", compare or {})):
+            for name, value in chosen.items():
+                _check_setting(name, value)
+                pairs.append((prefix + name, int(value) if isinstance(value, bool) else value))
+        if compare is not None and not compare:
+            pairs.append(("compare", 1))
         self.about = presets[preset]["title"] if preset else "a GAN in the plane"
         super().__init__(state=urlencode(pairs))
 
@@ -276,8 +281,7 @@ class Lab(anywidget.AnyWidget):
         return json.loads((BROWSER / "settings.json").read_text(encoding="utf-8"))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        shown = super()._repr_mimebundle_(**kwargs)
-        data = shown[0] if isinstance(shown, tuple) else shown
+        data, metadata = super()._repr_mimebundle_(**kwargs)
         note = (
             f"Here, {self.about} trains live: on the pages of the book, and where this cell has been run in Colab or "
             "JupyterLab."
@@ -285,7 +289,7 @@ class Lab(anywidget.AnyWidget):
         state = html.escape(self.state)
         data["text/html"] = f'<div class="gan-lab-place" data-state="{state}"><p><small>{note}</small></p></div>'
         data["text/plain"] = "A lab, which needs a browser"
-        return shown
+        return data, metadata
 
     _ipython_display_ = None  # of ipywidgets 7: it would show the widget without what stands beside it
 
@@ -308,11 +312,6 @@ def _check_setting(name: str, value: Any) -> None:
         wanted, fits = "a string", isinstance(value, str)
     if not fits:
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
-
-
-def _written(value: Any) -> Any:
-    """A value as it stands in an address."""
-    return int(value) if isinstance(value, bool) else value
 
 
 def _uri(png: bytes) -> str:

@@ -8,7 +8,7 @@ import { dataset } from "../src/engine/data.js";
 import { multiply, plainKernel, reserve } from "../src/engine/kernel.js";
 import { accuracy, softplus } from "../src/engine/losses.js";
 import { product } from "../src/engine/matrix.js";
-import measured from "../src/engine/measured.json" with { type: "json" };
+import presets from "../../gan_course/notebook/browser/presets.json" with { type: "json" };
 
 const SMALL = { width_g: 8, width_d: 8, batch: 16 };
 
@@ -407,7 +407,7 @@ test("settings are completed, or refused by name", () => {
     assert.throws(() => complete(partial), { name: "RangeError", message });
   }
   for (const [name, { default: value }] of Object.entries(specification)) complete({ [name]: value });
-  for (const settings of Object.values(measured)) complete(settings);
+  for (const { settings } of Object.values(presets)) complete(settings);
 });
 
 test("accuracy: on the right side of the threshold, or the pairs in order", () => {

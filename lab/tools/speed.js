@@ -3,13 +3,13 @@
 //
 //     node lab/tools/speed.js
 import { createGan } from "../src/engine/index.js";
-import measured from "../src/engine/measured.json" with { type: "json" };
+import presets from "../../gan_course/notebook/browser/presets.json" with { type: "json" };
 
 const SECONDS = 2;
 for (const width of [16, 32, 64, 128]) {
   for (const batch of [128, 256]) {
     const size = { width_g: width, width_d: width, batch };
-    const gan = createGan({ ...measured.ring_slow_momentum, ...size, steps: 0, decay_from: 0 });
+    const gan = createGan({ ...presets.collapse.settings, ...size, steps: 0, decay_from: 0 });
     for (let k = 0; k < 30; k++) gan.step(); // until it is compiled
     let steps = 0, seconds = 0;
     for (const began = process.cpuUsage(); seconds < SECONDS; steps++) {

@@ -18,7 +18,8 @@ from tools.experiments import Entry
 ROOT = Path(__file__).resolve().parent.parent.parent
 SEEDS = ROOT / "lab" / "tools" / "seeds.js"
 SPECIFICATION = json.loads((ROOT / "gan_course" / "notebook" / "browser" / "settings.json").read_text())
-MEASURED = json.loads((ROOT / "lab" / "src" / "engine" / "measured.json").read_text())
+PRESETS = json.loads((ROOT / "gan_course" / "notebook" / "browser" / "presets.json").read_text(encoding="utf-8"))
+STEPS = 1500  # after which a preset without an end is measured
 
 
 def points(seed: int, device: torch.device, **settings: Any) -> dict[str, Any]:
@@ -41,4 +42,8 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
     return usual | settings
 
 
-ENTRIES = {f"lab_{name}": Entry(points, completed(settings), range(10)) for name, settings in MEASURED.items()}
+ENTRIES = {
+    about["table"]: Entry(points, completed({"steps": STEPS} | about["settings"]), range(10))
+    for about in PRESETS.values()
+    if "table" in about
+}

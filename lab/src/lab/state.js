@@ -5,14 +5,13 @@
 //     #preset=collapse&b.beta1=0              a second run: what differs from the first
 //     #preset=collapse&b.preset=ring          ... or from a preset; `compare=1` if nothing differs
 import { complete, defaults } from "../engine/index.js";
-import measured from "../engine/measured.json" with { type: "json" };
-import presets from "./presets.json" with { type: "json" };
+import presets from "../../../gan_course/notebook/browser/presets.json" with { type: "json" };
 
 export { presets };
 export const names = Object.keys(defaults);
 
-/** All settings of a preset: its own, and those of an experiment that was measured over seeds if it names one. */
-export const preset = (name) => complete({ ...measured[presets[name].measured], ...presets[name].settings });
+/** All settings of a preset. */
+export const preset = (name) => complete(presets[name].settings);
 
 /** The names of the settings in which two runs differ. */
 export const differences = (a, b) => names.filter((name) => a[name] !== b[name]);

@@ -185,8 +185,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no built book at {options.html}: make book", file=sys.stderr)
         return 1
     names = [name for name in pages(options.html) if options.part in name]
-    with served(options.html) as address, chromium.launched() as browser:
-        weights = [weigh(browser, address, name, slow=not options.bytes) for name in names]
+    try:
+        with served(options.html) as address, chromium.launched() as browser:
+            weights = [weigh(browser, address, name, slow=not options.bytes) for name in names]
+    except chromium.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 1
     print(table(weights, not options.bytes))
     faults = [fault for weight in weights for fault in weight.faults(not options.bytes)]
     if options.check:

@@ -1,5 +1,5 @@
-"""The generators that run in pages: what their weights of 8 bits cost, what truncation does to them, and how much of
-what a caption leaves open they vary."""
+"""The generators that run in pages: what their weights of 8 bits cost, what truncation does to them, how much of what
+a caption leaves open they vary, and what classes share that come from one latent."""
 
 from __future__ import annotations
 
@@ -120,6 +120,26 @@ def captions_variety(seed: int, device: torch.device, *, name: str, each: int) -
     }
 
 
+def same_latent(seed: int, device: torch.device, *, name: str, latents: int) -> dict[str, Any]:
+    """Draw all classes from each of many latents: how much do brightness and slant of a digit correlate with those of
+    another class from the same latent (mean over pairs of classes; smallest)? Between different latents, that is 0."""
+    model = trained.load(name, device)
+    z, k = model.latents(latents, torch.Generator().manual_seed(seed)), model.num_classes
+    images = torch.stack([model.decode(z, torch.full((latents,), c, device=device)) for c in range(k)])  # (k, n, ...)
+    ink = (images.mean(2).double() + 1) / 2  # (k, n, H, W)
+    place = torch.linspace(-0.5, 0.5, ink.shape[-1], dtype=ink.dtype, device=device)
+    share = ink / ink.sum((2, 3), keepdim=True).clamp(min=1e-9)
+    x = place - (share.sum(2) * place).sum(2)[..., None]  # from the middle of each digit's ink
+    y = place - (share.sum(3) * place).sum(2)[..., None]
+    down = (share.sum(3) * y.square()).sum(2)
+    slant = -torch.einsum("knij,kni,knj->kn", share, y, x) / down.clamp(min=1e-9)  # to the right, per height
+    row = {}
+    for quantity, values in {"brightness": ink.mean((2, 3)), "slant": slant}.items():
+        pairs = torch.corrcoef(values)[tuple(torch.triu_indices(k, k, 1))]
+        row |= {quantity: pairs.mean().item(), f"{quantity}_least": pairs.min().item()}
+    return row
+
+
 def _mean_spread(groups: list[Tensor]) -> float:
     return torch.stack([spread(group.flatten(1)) for group in groups]).mean().item()
 
@@ -133,5 +153,6 @@ ENTRIES = {
         truncated, {"name": "conditional_mnist", "data_name": "mnist", "dials": [0.25, 0.5, 0.75, 1.0, 1.5]}, range(3)
     ),
     "browser_truncated_real": Entry(truncated_real, {"data_name": "mnist"}, range(3)),
+    "browser_same_latent": Entry(same_latent, {"name": "conditional_mnist", "latents": 500}, range(3)),
     "browser_captions_variety": Entry(captions_variety, {"name": "captions_glyphs", "each": 32}, range(3)),
 }  # fmt: skip

@@ -216,11 +216,13 @@ def test_pages_have_the_generators_that_they_name(root):
     files = {file.stem: file for file in (root / "book" / "weights" / "web").glob("*")}
     assert set(files) == set(shown(root))
     for name, about in shown(root).items():
-        assert about["bytes"] == files[name].stat().st_size <= 1.5e6
-        assert len(gzip.compress(files[name].read_bytes(), 9)) <= 1.05e6
+        assert about["bytes"] == files[name].stat().st_size <= 1.9e6
+        assert len(gzip.compress(files[name].read_bytes(), 9)) <= 1.4e6
 
 
-@pytest.mark.parametrize("name", ["conditional_mnist", "projection_cifar10", "captions_glyphs", "pix2pix_handwritten"])
+@pytest.mark.parametrize("name", [
+    "conditional_mnist", "projection_cifar10", "captions_glyphs", "pix2pix_facades", "pix2pix_handwritten",
+])  # fmt: skip
 def test_the_files_are_those_of_the_trained_generators(name, root, tmp_path):
     model, script = trained.load(name), (root / "book" / "weights" / "web" / f"{name}.js").read_text()
     names = body(script)["input"].get("names")

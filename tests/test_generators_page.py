@@ -294,7 +294,7 @@ def test_facades(at_home):
     bare = at_home.settled(card)
     assert (bare[0].flatten(1).T == torch.tensor([0, 0, 255])).all() and not torch.equal(bare[1], first[1])
     assert card.get_by_role("button", name="window", pressed=True).count() == 1
-    card.get_by_role("button", name="door").click()
+    card.get_by_role("button", name="door", exact=True).click()
     assert card.get_by_role("button", pressed=True).all_inner_texts() == ["door"]
     sheet.focus()  # a rectangle by keys: from the middle, four times right by 2, three times down
     for key in [" "] + ["ArrowRight"] * 4 + ["ArrowDown"] * 3 + [" ", "ArrowDown"]:

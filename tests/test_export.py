@@ -27,6 +27,7 @@ from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
 from gan_course.models.wgan import WGANGP
 from gan_course.train import fit
+from tools import standin
 
 GREY, PAIR = (1, 16, 16), (2, 3, 16, 16)
 SMALL = {
@@ -178,6 +179,18 @@ def test_layers_from_elsewhere_are_refused():
     model.ema.network.to_image[0] = torch.nn.ConvTranspose2d(4, 3, (4, 2), stride=2, padding=(1, 0))
     with pytest.raises(ValueError, match="other along rows than along columns"):
         export.to_script(model, "x")
+
+
+@pytest.mark.skipif(not standin.AVAILABLE, reason="this torch is too old for a device written in Python")
+@pytest.mark.parametrize("name", ["projection", "text", "cyclegan-batch"])
+def test_a_model_on_a_device_gives_the_same_file(name):
+    model = made(name)
+    script, rounded = export.to_script(model, name), export.rounded(model).ema.state_dict()
+    with standin.on_device() as device:
+        model.to(device)
+        assert export.to_script(model, name) == script
+        for key, value in export.rounded(model).ema.state_dict().items():
+            assert value.device.type == device.type and torch.equal(value.cpu(), rounded[key])
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ test("a network computes its list of layers, and refuses what it does not take",
   for (const bad of [[1, 2, 1], [3], undefined]) {
     assert.throws(() => words.run({ z: [1], words: bad }), /up to 2 words from 0 to 2/);
   }
+  for (const right of [[], [2, 0]]) assert.doesNotThrow(() => words.run({ z: [1], words: right }));
   const pictures = build({ ...file, input: { kind: "image", shape: [1, 2, 2] } });
   assert.throws(() => pictures.run({ image: [1] }), /image of 4 numbers, got 1/);
 });

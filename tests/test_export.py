@@ -27,6 +27,7 @@ from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
 from gan_course.models.wgan import WGANGP
 from gan_course.train import fit
+from tools import standin
 
 GREY, PAIR = (1, 16, 16), (2, 3, 16, 16)
 SMALL = {
@@ -180,6 +181,18 @@ def test_layers_from_elsewhere_are_refused():
         export.to_script(model, "x")
 
 
+@pytest.mark.skipif(not standin.AVAILABLE, reason="this torch is too old for a device written in Python")
+@pytest.mark.parametrize("name", ["projection", "text", "cyclegan-batch"])
+def test_a_model_on_a_device_gives_the_same_file(name):
+    model = made(name)
+    script, rounded = export.to_script(model, name), export.rounded(model).ema.state_dict()
+    with standin.on_device() as device:
+        model.to(device)
+        assert export.to_script(model, name) == script
+        for key, value in export.rounded(model).ema.state_dict().items():
+            assert value.device.type == device.type and torch.equal(value.cpu(), rounded[key])
+
+
 # --- the command ----------------------------------------------------------------------------------
 def test_the_command_writes_a_run(tmp_path, capsys):
     train_set = data.load("digits", size=16, limit=64)
@@ -216,11 +229,13 @@ def test_pages_have_the_generators_that_they_name(root):
     files = {file.stem: file for file in (root / "book" / "weights" / "web").glob("*")}
     assert set(files) == set(shown(root))
     for name, about in shown(root).items():
-        assert about["bytes"] == files[name].stat().st_size <= 1.5e6
-        assert len(gzip.compress(files[name].read_bytes(), 9)) <= 1.05e6
+        assert about["bytes"] == files[name].stat().st_size <= 1.9e6
+        assert len(gzip.compress(files[name].read_bytes(), 9)) <= 1.4e6
 
 
-@pytest.mark.parametrize("name", ["conditional_mnist", "projection_cifar10", "captions_glyphs", "pix2pix_handwritten"])
+@pytest.mark.parametrize("name", [
+    "conditional_mnist", "projection_cifar10", "captions_glyphs", "pix2pix_facades", "pix2pix_handwritten",
+])  # fmt: skip
 def test_the_files_are_those_of_the_trained_generators(name, root, tmp_path):
     model, script = trained.load(name), (root / "book" / "weights" / "web" / f"{name}.js").read_text()
     names = body(script)["input"].get("names")

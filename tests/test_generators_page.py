@@ -24,7 +24,7 @@ from tools.experiments.handwritten import colours_of
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
-EXPLORERS = ("classes", "captions", "walk", "truncation", "drawing")
+EXPLORERS = ("classes", "captions", "walk", "truncation", "facade", "drawing")
 PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Trained generators</title>
 <link rel="icon" href="data:,">
@@ -275,7 +275,7 @@ def test_drawing_by_pointer_and_keys(visit):
     sheet.focus()
     for key in ["ArrowUp"] * 5 + [" "] + ["ArrowRight"] * 5 + [" "] + ["ArrowDown"] * 2:
         visit.page.keyboard.press(key)
-    assert card.get_by_text("pen up, column 26, row 10 of 32").count() == 1
+    assert card.get_by_text("pen up, column 26, row 10").count() == 1
     mark, box = card.locator(".mark").bounding_box(), sheet.bounding_box()
     where = [(mark[x] + mark[side] / 2 - box[x]) / box[side] * 32 for x, side in (("x", "width"), ("y", "height"))]
     assert where == pytest.approx([26, 10], abs=0.5)
@@ -283,6 +283,35 @@ def test_drawing_by_pointer_and_keys(visit):
     assert (crossed[0][0, 6, 18:25] < 100).all() and not torch.equal(crossed[1], line[1])
     card.get_by_role("button", name="undo").click()
     assert not any(differ(visit.settled(card), line)) and visit.complaints == []
+
+
+def test_facades(at_home):
+    card = at_home.open("facade")
+    sheet = card.get_by_role("application")
+    first = at_home.settled(card)
+    assert len(first) == 2 and first[0].shape == (3, 64, 64)
+    card.get_by_role("button", name="a bare wall").click()
+    bare = at_home.settled(card)
+    assert (bare[0].flatten(1).T == torch.tensor([0, 0, 255])).all() and not torch.equal(bare[1], first[1])
+    assert card.get_by_role("button", name="window", pressed=True).count() == 1
+    card.get_by_role("button", name="door", exact=True).click()
+    assert card.get_by_role("button", pressed=True).all_inner_texts() == ["door"]
+    sheet.focus()  # a rectangle by keys: from the middle, four times right by 2, three times down
+    for key in [" "] + ["ArrowRight"] * 4 + ["ArrowDown"] * 3 + [" ", "ArrowDown"]:
+        at_home.page.keyboard.press(key)
+    door = at_home.settled(card)
+    painted = (door[0] == torch.tensor([0, 170, 255])[:, None, None]).all(0)
+    assert painted.sum() == painted[32:39, 32:41].sum() == 7 * 9 and not torch.equal(door[1], bare[1])
+    box = sheet.bounding_box()
+    at_home.page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.25)
+    at_home.page.mouse.down()
+    at_home.page.mouse.move(box["x"] + 2, box["y"] + 2, steps=4)
+    at_home.page.mouse.up()
+    more = (at_home.settled(card)[0] == torch.tensor([0, 170, 255])[:, None, None]).all(0)
+    assert more[:16, :16].all() and more.sum() - painted.sum() in range(256, 17 * 17 + 1)
+    for _ in range(2):
+        card.get_by_role("button", name="undo").click()
+    assert not any(differ(at_home.settled(card), bare)) and at_home.complaints == []
 
 
 # --- for everybody --------------------------------------------------------------------------------
@@ -310,6 +339,10 @@ def test_what_the_cards_say_is_in_the_tables(root):
             ("pix2pix_handwritten", key) for key in ("background", "colours", "unseen_in_colours")
         ],
     }
+    real = notebook.stored("pix2pix_facades_real")["rows"][0]["mean"]["psnr"]
+    psnr = [notebook.stored("pix2pix_facades")["rows"][0]["psnr"], real]
+    text = said["pix2pix_facades"]["text"]
+    assert all(f" {value:.1f}" in text for value in psnr) and len(re.findall(r"\d+\.\d", text)) == 2
     for name, sources in stored.items():
         medians = [statistics.median(row[key] for row in notebook.stored(table)["rows"]) for table, key in sources]
         assert re.findall(r"[\d.]+ %", said[name]["text"]) == [f"{100 * value:.1f} %" for value in medians], name

@@ -56,7 +56,7 @@ def to_script(model: nn.Module, name: str, *, direction: str = "ab", classes: li
     number = model.settings.get("num_classes") if hasattr(model, "settings") else None
     if classes is not None and len(classes) != number:
         raise ValueError(f"classes must be the {number} names that the model has numbers for, got {len(classes)}")
-    network = _network(model, direction)
+    network = copy.deepcopy(_network(model, direction)).cpu()
     layers = _folded(_layers(network))
     weights, floats = _packed(layers)
     about = {
@@ -80,7 +80,7 @@ def rounded(model: nn.Module, direction: str = "ab") -> nn.Module:
     _network(model, direction)  # refuses what cannot be exported
     model = copy.deepcopy(model)
     for module, dim in _rounded_modules(_network(model, direction)):
-        weights, scale = _whole(module.weight.detach().double().transpose(0, dim))
+        weights, scale = _whole(module.weight.detach().cpu().double().transpose(0, dim))
         weights = weights * scale.double().view(-1, *[1] * (weights.ndim - 1))
         module.weight.data = weights.transpose(0, dim).to(module.weight)
     return model

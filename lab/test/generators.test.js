@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { heldOut, sentence, tokens } from "../src/generators/captions.js";
 import { nearest } from "../src/generators/drawing.js";
+import * as facade from "../src/generators/facade.js";
 import * as latents from "../src/generators/latents.js";
 import { build } from "../src/generators/network.js";
 import * as ops from "../src/generators/ops.js";
@@ -125,6 +126,7 @@ test("a network computes its list of layers, and refuses what it does not take",
   for (const bad of [[1, 2, 1], [3], undefined]) {
     assert.throws(() => words.run({ z: [1], words: bad }), /up to 2 words from 0 to 2/);
   }
+  for (const right of [[], [2, 0]]) assert.doesNotThrow(() => words.run({ z: [1], words: right }));
   const pictures = build({ ...file, input: { kind: "image", shape: [1, 2, 2] } });
   assert.throws(() => pictures.run({ image: [1] }), /image of 4 numbers, got 1/);
 });
@@ -183,6 +185,17 @@ test("a pen leaves as much ink as it covers, and figures stay on the sheet", () 
     assert.ok(lines.flat().every((v) => v > 0.1 && v < 0.9), name);
     assert.ok(one.ink.some((v) => v === 1), name);
   }
+});
+
+test("rectangles on a map of parts, from any corner and beyond the map", () => {
+  const map = new Uint8Array(16), wanted = [0, 0, 0, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0];
+  for (const [from, to] of [[[1, 1], [2, 2]], [[2.9, 1.2], [1.5, 2.1]]]) {
+    assert.deepEqual([...facade.filled(map, 4, from, to, 2)], wanted);
+  }
+  assert.deepEqual([...facade.filled(map, 4, [-5, 3], [9, 9], 1)], [...Array(12).fill(0), 1, 1, 1, 1]);
+  assert.ok(map.every((part) => part === 0), "the map itself stays");
+  const image = facade.image(Uint8Array.of(1, 0), [["a", [0, 0, 255]], ["b", [255, 0, 0]]]);
+  assert.deepEqual([...image], [1, -1, -1, -1, -1, 1]);
 });
 
 test("the nearest pair of colours is that of the picture", () => {

@@ -1,5 +1,5 @@
-"""The generators that run in pages: what their weights of 8 bits cost, what truncation does to them, and how much of
-what a caption leaves open they vary."""
+"""The generators that run in pages: what their weights of 8 bits cost, what truncation does to them, how much of what
+a caption leaves open they vary, and what classes share that come from one latent."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from gan_course.models import common, export, trained
 from tools.experiments import Entry
 from tools.experiments.captions import obeyed
 from tools.experiments.conditional import accuracy
+from tools.experiments.handwritten import handwritten, in_colours
+from tools.experiments.pix2pix import distortion, patches
 
 SAMPLES = 2_000
 MEASURED = ("frechet", "precision", "recall", "confidence")
@@ -47,6 +49,28 @@ def rounded(seed: int, device: torch.device, *, name: str, data_name: str) -> di
             row[f"obeyed_{kind}"] = obeyed(images[kind], test_set.factors)["all"].double().mean().item()
         elif asked is not None:
             row[f"obeyed_{kind}"] = accuracy(images[kind], asked, critic)
+    difference = (images["rounded"] - images["stored"]).abs() * 127.5
+    return row | {"mean_pixel": difference.mean().item(), "worst_pixel": difference.max().item()}
+
+
+def rounded_translator(seed: int, device: torch.device, *, name: str) -> dict[str, Any]:
+    """Translate test images with the stored weights of 16 bits and with those of 8 bits that pages have. Of facades,
+    the 106 test maps: PSNR to the true photos and distance of their textures. Of drawn letters, 2,000 others than in
+    training: share in the two colours of their class. ``mean_pixel`` and ``worst_pixel`` are as of :func:`rounded`."""
+    model = trained.load(name, device)
+    if name == "pix2pix_facades":
+        pairs = data.load_domains("from-facades", size=model.shape[-1], split="test", paired=True, device=device)
+    else:
+        pairs = handwritten(2_000, 1, model.shape[-1]).to(device)
+    source, true = pairs.images().unbind(1)
+    row, images = {}, {}
+    for kind, network in {"stored": model, "rounded": export.rounded(model)}.items():
+        fake = images[kind] = network.translate(source)
+        if name == "pix2pix_facades":
+            row[f"psnr_{kind}"] = distortion(fake, true)["psnr"]
+            row[f"texture_{kind}"] = metrics.frechet_distance(patches(fake), patches(true))
+        else:
+            row[f"colours_{kind}"] = in_colours(fake, pairs.a.labels)
     difference = (images["rounded"] - images["stored"]).abs() * 127.5
     return row | {"mean_pixel": difference.mean().item(), "worst_pixel": difference.max().item()}
 
@@ -120,6 +144,26 @@ def captions_variety(seed: int, device: torch.device, *, name: str, each: int) -
     }
 
 
+def same_latent(seed: int, device: torch.device, *, name: str, latents: int) -> dict[str, Any]:
+    """Draw all classes from each of many latents: how much do brightness and slant of a digit correlate with those of
+    another class from the same latent (mean over pairs of classes; smallest)? Between different latents, that is 0."""
+    model = trained.load(name, device)
+    z, k = model.latents(latents, torch.Generator().manual_seed(seed)), model.num_classes
+    images = torch.stack([model.decode(z, torch.full((latents,), c, device=device)) for c in range(k)])  # (k, n, ...)
+    ink = (images.mean(2).double() + 1) / 2  # (k, n, H, W)
+    place = torch.linspace(-0.5, 0.5, ink.shape[-1], dtype=ink.dtype, device=device)
+    share = ink / ink.sum((2, 3), keepdim=True).clamp(min=1e-9)
+    x = place - (share.sum(2) * place).sum(2)[..., None]  # from the middle of each digit's ink
+    y = place - (share.sum(3) * place).sum(2)[..., None]
+    down = (share.sum(3) * y.square()).sum(2)
+    slant = -torch.einsum("knij,kni,knj->kn", share, y, x) / down.clamp(min=1e-9)  # to the right, per height
+    row = {}
+    for quantity, values in {"brightness": ink.mean((2, 3)), "slant": slant}.items():
+        pairs = torch.corrcoef(values)[tuple(torch.triu_indices(k, k, 1))]
+        row |= {quantity: pairs.mean().item(), f"{quantity}_least": pairs.min().item()}
+    return row
+
+
 def _mean_spread(groups: list[Tensor]) -> float:
     return torch.stack([spread(group.flatten(1)) for group in groups]).mean().item()
 
@@ -129,9 +173,12 @@ _DATA = {"conditional_mnist": "mnist", "projection_cifar10": "cifar10-jpeg", "ca
 ENTRIES = {
     **{f"browser_rounded_{name}": Entry(rounded, {"name": name, "data_name": data_name}, range(3))
        for name, data_name in _DATA.items()},
+    **{f"browser_rounded_{name}": Entry(rounded_translator, {"name": name}, range(1))
+       for name in ("pix2pix_handwritten", "pix2pix_facades")},
     "browser_truncated": Entry(
         truncated, {"name": "conditional_mnist", "data_name": "mnist", "dials": [0.25, 0.5, 0.75, 1.0, 1.5]}, range(3)
     ),
     "browser_truncated_real": Entry(truncated_real, {"data_name": "mnist"}, range(3)),
+    "browser_same_latent": Entry(same_latent, {"name": "conditional_mnist", "latents": 500}, range(3)),
     "browser_captions_variety": Entry(captions_variety, {"name": "captions_glyphs", "each": 32}, range(3)),
 }  # fmt: skip

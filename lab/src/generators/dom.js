@@ -53,6 +53,65 @@ export function picture([channels, height, width], text, caption) {
   return { figure, canvas, show, named: (text) => canvas.setAttribute("aria-label", text) };
 }
 
+const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/**
+ * Make a picture a sheet to draw on, by pointer or keys: arrows move a cursor (with shift by less), space lowers and
+ * lifts it. `begin` and `move` get a place [x, y] in pixels of the picture. Returned is a text that says where it is.
+ */
+export function drawable({ canvas }, [width, height], text, { begin, move }) {
+  const state = { down: false, cursor: [width / 2, height / 2] }, limits = [width, height];
+  const mark = element("span", { class: "mark" }), where = element("p", { class: "note", "aria-live": "polite" });
+  const frame = element("div", { class: "frame" }); // of the canvas alone: the mark stands on a place of it
+  canvas.replaceWith(frame);
+  frame.append(canvas, mark);
+  for (const pair of [["tabindex", 0], ["role", "application"], ["aria-label", text]]) canvas.setAttribute(...pair);
+
+  function marked() {
+    [mark.style.left, mark.style.top] = state.cursor.map((v, i) => `${(100 * v) / limits[i]}%`);
+    mark.classList.toggle("down", state.down);
+    const [x, y] = state.cursor.map((v) => Math.round(v));
+    where.textContent = `pen ${state.down ? "down" : "up"}, column ${x}, row ${y}`;
+  }
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    canvas.focus();
+    state.down = false;
+    begin(at(event));
+    marked();
+    event.preventDefault();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!canvas.hasPointerCapture(event.pointerId)) return;
+    for (const part of event.getCoalescedEvents?.() ?? []) move(at(part));
+    move(at(event));
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const step = KEYS[event.key], far = event.shiftKey ? 0.5 : 2;
+    if (step) {
+      state.cursor = state.cursor.map((v, i) => Math.min(Math.max(v + far * step[i], 0), limits[i]));
+      if (state.down) move(state.cursor);
+    } else if (event.key === " ") {
+      state.down = !state.down;
+      if (state.down) begin(state.cursor);
+    } else return;
+    event.preventDefault();
+    marked();
+  });
+  marked();
+  return where;
+}
+
+/** Call `work` once, soon, for all that was asked for until then. */
+export function soon(work) {
+  let waiting = null;
+  return () => { waiting ??= setTimeout(() => { waiting = null; work(); }); };
+}
+
 /**
  * A function that computes pictures one after the other, lets the page breathe between them, and forgets what it still
  * had to do when it is called again. It takes jobs [picture, what the generator is given] and resolves with the

@@ -3,6 +3,7 @@ import { captions } from "./captions.js";
 import { classes } from "./classes.js";
 import { button, element } from "./dom.js";
 import { drawing } from "./drawing.js";
+import { facade } from "./facade.js";
 import models from "./models.json";
 import { load, weights } from "./registry.js";
 import style from "./style.css";
@@ -15,6 +16,7 @@ const EXPLORERS = {
   captions: { explore: captions, heading: "Captions", usual: "captions_glyphs" },
   walk: { explore: walk, heading: "A walk between two latents", usual: "projection_cifar10" },
   truncation: { explore: truncation, heading: "Truncation", usual: "conditional_mnist" },
+  facade: { explore: facade, heading: "A facade from your map", usual: "pix2pix_facades" },
   drawing: { explore: drawing, heading: "Your drawing, translated", usual: "pix2pix_handwritten" },
 };
 
@@ -22,8 +24,8 @@ const EXPLORERS = {
  * Put an explorer into an element.
  *
  * @param {Element} target
- * @param {{show: string, name?: string, base?: string}} options `show`: classes, captions, walk, truncation or drawing;
- *   `name`: of the generator, each explorer has a usual one; `base`: address of the folder with the weights.
+ * @param {{show: string, name?: string, base?: string}} options `show`: classes, captions, walk, truncation, facade or
+ *   drawing; `name`: of the generator, each explorer has a usual one; `base`: address of the folder with the weights.
  * @returns {{destroy: function(): void, load: function(): Promise<void>}}
  */
 export function render(target, { show, name, base = "_static/generators/" }) {

@@ -33,6 +33,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script's path holds its own folder only
 
 from benchmarks import common  # noqa: E402
@@ -226,6 +228,23 @@ def measure(
     return rows
 
 
+def disagreement(browser: Any, address: str, way: Way, asked: dict[str, Any]) -> float:
+    """Train one step by ours and by our loop for TensorFlow.js, from the same parameters and on the same batches.
+
+    Returns the greatest difference between parameters afterwards, over the greatest change of one.
+    """
+    ours, theirs = (opened(browser, f"{address}/{name}.html") for name in ("ours", way.page))
+    ours.evaluate("(settings) => way.prepare(settings)", asked)
+    theirs.evaluate("([s, b]) => way.prepare(s, b)", [asked, way.backend])
+    before = ours.evaluate("() => way.parameters()")
+    theirs.evaluate("(parameters) => way.load(parameters)", before)
+    theirs.evaluate("(batches) => way.stepOn(batches)", ours.evaluate("() => way.drawn()"))
+    after, other = (shown.evaluate("() => way.parameters()") for shown in (ours, theirs))
+    ours.context.close(), theirs.context.close()
+    start, mine, its = (np.concatenate(parts) for parts in (before, after, other))
+    return float(abs(mine - its).max() / abs(mine - start).max())
+
+
 def opponent(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return the faster of GAN Lab's ways among the rows of one experiment, None if it was not measured."""
     theirs = [row for row in rows if row["way"].startswith(GANLAB)]
@@ -362,6 +381,12 @@ def main(arguments: list[str] | None = None) -> int:
         with served(folder) as address:
             with chromium(options.threads) as browser:
                 versions["chromium"] = browser.version
+                for way in chosen:
+                    if way.page == "tfjs":
+                        apart = disagreement(browser, address, way, settings("sgd", 16))
+                        print(f"{way.name}: a step differs from ours by {apart:.0e} of its size", flush=True)
+                        if apart > 1e-3:
+                            raise RuntimeError(f"{way.name} does not compute what ours does")
                 for optimizer in options.optimizers:
                     for width in options.widths:
                         asked = settings(optimizer, width)

@@ -71,6 +71,29 @@ globalThis.way = {
       for (let i = 0; i < settings.n_generator; i++) updateG(next("latents"));
     });
   },
+
+  // To see that ours computes the same: take its parameters, and train a step with its batches, in their order.
+  load(parameters) {
+    [generator, discriminator].forEach((layers, player) => {
+      let at = 0;
+      const taken = (count) => parameters[player].slice(at, at += count);
+      for (const { w, b } of layers) {
+        const [inputs, outputs] = w.shape; // ours are laid out the other way round
+        w.assign(tf.transpose(tf.tensor(taken(w.size), [outputs, inputs])));
+        b.assign(tf.tensor(taken(b.size)));
+      }
+    });
+  },
+  stepOn(batches) {
+    const drawn = next;
+    next = () => tf.tensor(batches.shift(), [settings.batch, 2]);
+    way.step();
+    next = drawn;
+  },
+  parameters: () => [generator, discriminator].map((layers) => layers.flatMap(({ w, b }) => [
+    ...tf.transpose(w).dataSync(), ...b.dataSync(),
+  ])),
+
   finish: () => [...variables(generator), ...variables(discriminator)]
     .every((v) => v.dataSync().every(Number.isFinite)),
 };

@@ -1,0 +1,588 @@
+// The GAN lab: a GAN that is trained in the page while one looks on.
+import { Chart } from "./charts.js";
+import { Controls, label } from "./controls.js";
+import { Diagram, phaseText } from "./diagram.js";
+import { h, say } from "./dom.js";
+import { heart, Pad } from "./pad.js";
+import { Run } from "./run.js";
+import { number, percent } from "./sentences.js";
+import { differences, isState, parse, preset, presetOf, presets, read, shown, write } from "./state.js";
+import style from "./style.css";
+import { background, isDark, watch } from "./theme.js";
+import { COLORS } from "./view.js";
+import { complete } from "../engine/index.js";
+
+export { presets, read, write };
+
+const FRAME = 14; // ms of training between two pictures: one picture for each frame of the screen
+const CALM = 400; // the same for readers who asked for less motion
+const CHARTS = 200; // ms between two drawings of the curves
+const PART = 2600; // ms for each part of a step when slow motion plays by itself
+const SPEEDS = [[1, "1 step a second"], [5, "5 steps a second"], [20, "20 steps a second"], [60, "60 steps a second"], [0, "as fast as it can"]];
+const LAYERS = [
+  ["real", "real samples", true], ["fake", "fakes", true], ["surface", "D's output", true], ["manifold", "G's lattice", false],
+  ["gradients", "gradients on fakes", false],
+];
+
+let count = 0; // labs on this page, for names of elements
+
+class Lab {
+  constructor(root, { settings, compare, compact = false, onchange, link, chapters = "", hash = !compact, worker = true } = {}) {
+    Object.assign(this, { root, compact, onchange, chapters, hash, options: { worker } });
+    this.id = `gan-lab-${++count}`;
+    this.playing = this.busy = this.slow = false;
+    this.layers = Object.fromEntries(LAYERS.map(([name, , on]) => [name, on]));
+    this.speed = 60;
+    this.timing = { drawn: 0, longest: 0, total: 0 };
+    this.editing = 0;
+    this.seen = true;
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.build(link);
+    this.unwatch = watch(() => this.paint());
+    this.onhash = () => this.restore();
+    this.onhide = () => this.wake();
+    if (hash) addEventListener("hashchange", this.onhash);
+    document.addEventListener("visibilitychange", this.onhide);
+    this.observer = new IntersectionObserver(([entry]) => {
+      this.seen = entry.isIntersecting;
+      this.wake();
+    });
+    this.observer.observe(root);
+    this.sizes = new ResizeObserver(() => this.dirty());
+    this.paint();
+    if (!hash || !this.restore()) {
+      const a = complete(settings ?? {});
+      this.begin(a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null);
+    }
+  }
+
+  // ---- the page's elements -----------------------------------------------------------------------------------------
+
+  build(link) {
+    const { id, compact } = this;
+    const button = (text, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, text);
+    this.play = button("Play", () => this.toggle(), { class: "primary" });
+    this.stepper = button("One step", () => this.pauseThen({ steps: 1 }));
+    this.slower = button("Slow motion", () => this.setSlow(!this.slow), { "aria-pressed": "false" });
+    this.counter = h("output", { class: "step" }, "step 0");
+    const speed = h("select", { id: `${id}-speed`, onchange: () => {
+      this.speed = Number(speed.value);
+      this.since = null;
+    } }, ...SPEEDS.map(([value, text]) => h("option", { value, selected: value === this.speed }, text)));
+    const bar = h("div", { class: "bar", role: "group", "aria-label": "Run" }, this.play, this.stepper, compact ? "" : this.slower,
+      button("Start again", () => this.again()), button("Next seed", () => this.nextSeed()), compact ? "" : h("label", { for: speed.id }, "Speed"), compact ? "" : speed, this.counter);
+    this.message = h("p", { class: "message", role: "alert", hidden: true });
+    this.stage = h("div", { class: "runs" });
+    this.numbers = h("table", { class: "numbers" });
+
+    if (compact) {
+      this.seed = h("input", { id: `${id}-seed`, type: "number", min: 0, max: 4294967295, step: 1,
+        onchange: () => this.change("seed", parse("seed", this.seed.value)) });
+      this.root.replaceChildren(h("style", {}, style), bar, h("div", { class: "row seed" }, h("label", { for: this.seed.id }, "Seed"), this.seed),
+        this.message, h("div", { class: "body" }, this.stage, this.numbers), link ? h("p", {}, h("a", { href: link }, "Open in the lab")) : "");
+    } else this.buildWhole(bar, button);
+    this.root.classList.add("gan-lab");
+    this.root.classList.toggle("compact", compact);
+    this.root.setAttribute("role", "region");
+    this.root.setAttribute("aria-label", compact ? `GAN lab ${count}` : "GAN lab");
+  }
+
+  buildWhole(bar, button) {
+    const { id } = this;
+    this.preset = h("select", { id: `${id}-preset`, onchange: () => this.choose(this.preset.value) },
+      h("option", { value: "" }, "your own settings"), ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)));
+    this.look = h("p", { class: "look" });
+    this.layerBox = h("fieldset", { class: "layers" }, h("legend", {}, "Show"), ...LAYERS.map(([name, text, on]) => h("label", { class: `layer-${name}` },
+      h("input", { type: "checkbox", checked: on, name: `layer-${name}`, onchange: ({ target }) => {
+        this.layers[name] = target.checked;
+        this.refresh();
+      } }), h("span", { class: "swatch", "aria-hidden": "true" }), text)));
+
+    this.meaning = h("details", { class: "group meaning" }, h("summary", {}, "What the numbers mean"), meanings());
+    this.diagram = new Diagram();
+    this.phase = h("p", { class: "phase", "aria-live": "polite" });
+    this.slowPlay = button("Play the parts", () => this.toggleParts());
+    this.slowPanel = h("section", { class: "slow", "aria-label": "Slow motion", hidden: true }, this.diagram.element,
+      h("div", {}, h("div", { class: "bar" }, button("Next part", () => this.nextPart()), this.slowPlay), this.phase));
+
+    this.charts = {
+      loss: new Chart("Losses"), modes: new Chart("Modes", { least: [0, 1], note: "shares" }),
+      js: new Chart("JS divergence", { least: [0], note: "nats" }),
+      kl: new Chart("KL divergences", { least: [0], note: "nats" }), radius: new Chart("Distance from (0, 0)", { least: [0] }),
+    };
+    this.controls = new Controls(id, (name, value) => this.change(name, value));
+    this.pad = new Pad(id, (drawing) => this.change("drawing", drawing));
+    this.controls.groups[0].querySelector(".rows").after(this.pad.element);
+    this.compareBox = h("input", { type: "checkbox", id: `${id}-compare`, onchange: () => this.setCompare(this.compareBox.checked) });
+    this.tabs = ["A", "B"].map((name, i) => button(`Settings of ${name}`, () => this.edit(i)));
+    this.tabBar = h("div", { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true }, ...this.tabs);
+    this.list = h("p", { class: "differences", hidden: true });
+    this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
+    this.copied = h("output", {});
+    this.body = h("div", { class: "body" }, this.stage, h("div", { class: "watch" }, this.layerBox, this.numbers,
+      this.meaning),
+    h("div", { class: "settings" },
+      h("div", { class: "bar" }, h("label", { class: "check", for: this.compareBox.id }, this.compareBox, "Compare two runs"), this.tabBar),
+      this.list, this.controls.element),
+    h("div", { class: "charts" }, ...Object.values(this.charts).map((chart) => chart.element)));
+    this.root.replaceChildren(h("style", {}, style),
+      h("div", { class: "bar top" }, h("label", { for: this.preset.id }, "Experiment"), this.preset, this.look),
+      bar, this.message, this.slowPanel, this.body,
+      h("div", { class: "bar share" }, h("label", { for: this.address.id }, "Link to this experiment"), this.address,
+        button("Copy link", () => this.copy()), this.copied));
+  }
+
+  // ---- settings ----------------------------------------------------------------------------------------------------
+
+  /** Begin with complete settings: of one run, or of two. */
+  begin(a, b = null) {
+    this.turn = (this.turn ?? 0) + 1;
+    Object.assign(this, { busy: false, queue: [] });
+    this.stop(false);
+    const all = b ? [a, b] : [a];
+    if (this.runs?.length !== all.length) {
+      this.runs?.forEach((run) => run.end());
+      this.runs = all.map((_, i) => new Run("AB"[i], this.options));
+      this.stage.replaceChildren(...this.runs.map((run) => run.element));
+      this.sizes.disconnect();
+      this.runs.forEach((run) => this.sizes.observe(run.canvas));
+    }
+    all.forEach((settings, i) => this.runs[i].begin(settings));
+    this.editing = Math.min(this.editing, all.length - 1);
+    this.stage.classList.toggle("two", all.length === 2);
+    if (this.compact) this.seed.value = a.seed;
+    else this.showSettings();
+    this.refresh();
+  }
+
+  showSettings() {
+    const all = this.runs.map((run) => run.settings);
+    const [a, b] = all;
+    const current = all[this.editing];
+    this.controls.show(current);
+    this.pad.element.hidden = current.data !== "drawn" || current.game !== "points";
+    if (!this.pad.element.hidden) this.pad.show(current.drawing, this.colors);
+    const name = presetOf(current);
+    this.preset.value = name;
+    this.tellPreset(name);
+    const differ = b ? differences(a, b) : [];
+    this.controls.mark(differ);
+    this.compareBox.checked = Boolean(b);
+    this.tabBar.hidden = this.list.hidden = !b;
+    this.tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === this.editing)));
+    if (b) {
+      const name = (key) => label[key] ?? key;
+      const text = differ.map((key) => (key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`));
+      this.list.textContent = text.length ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
+        : "A and B have the same settings. Change one of B: everything else stays equal.";
+    }
+    this.runs.forEach((run) => {
+      run.title.hidden = !b;
+      say(run.title, `Run ${run.name}`);
+      run.element.setAttribute("aria-label", `Run ${run.name}`);
+    });
+    const game = all.every(({ game }) => game === "dirac");
+    const modes = all.some((s) => s.game === "points" && ["ring", "grid", "gaussians"].includes(s.data));
+    for (const [key, chart] of Object.entries(this.charts)) {
+      chart.element.hidden = (key === "radius") !== game || (key === "modes" && !modes);
+    }
+    this.layerBox.hidden = this.meaning.hidden = game;
+    this.slower.hidden = game || all.some((s) => s.game === "dirac");
+    if (this.slower.hidden) this.setSlow(false);
+    this.address.value = location.href.replace(/#.*/, "") + write(a, b);
+  }
+
+  tellPreset(name) {
+    const { text, chapter } = presets[name] ?? {};
+    this.look.replaceChildren(...(text ? [text] : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
+      ...(chapter && this.chapters !== null ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "The chapter")] : []));
+  }
+
+  /** Take a new value of the run that is being edited, or tell why not. */
+  change(name, value) {
+    const all = this.runs.map((run) => run.settings);
+    const changed = { ...all[this.editing], [name]: value };
+    if (changed.data === "drawn" && !changed.drawing) changed.drawing = heart();
+    if (changed.decay_from && changed.decay_from >= changed.steps) changed[name === "steps" ? "decay_from" : "steps"] = name === "steps" ? 0 : 2 * changed.decay_from;
+    try {
+      all[this.editing] = complete(changed);
+      this.warn("");
+    } catch (error) {
+      this.warn(`${error.message}. The setting stays as it was.`);
+      this.controls?.show(all[this.editing]);
+      return;
+    }
+    const playing = this.playing;
+    this.begin(...all);
+    this.changed();
+    if (playing) this.toggle();
+  }
+
+  /** Tell others: the address and the one who embedded the lab. */
+  changed() {
+    const [a, b] = this.runs.map((run) => run.settings);
+    if (this.hash) {
+      history.replaceState(history.state, "", write(a, b) || location.pathname + location.search);
+    }
+    this.onchange?.(a, b);
+  }
+
+  choose(name) {
+    if (!name) return;
+    const all = this.runs.map((run) => run.settings);
+    all[this.editing] = preset(name);
+    this.warn("");
+    this.begin(...all);
+    this.changed();
+  }
+
+  setCompare(on) {
+    const { settings } = this.runs[0];
+    this.editing = on ? 1 : 0;
+    this.begin(settings, on ? { ...settings } : null);
+    this.changed();
+  }
+
+  edit(i) {
+    this.editing = i;
+    this.showSettings();
+  }
+
+  /** Take the experiment from the address; whether there was one. A fragment may also be the name of a heading. */
+  restore() {
+    if (!isState(location.hash) && (location.hash || !this.runs)) return false;
+    const { a, b, messages } = read(location.hash);
+    const same = this.runs && write(a, b) === write(...this.runs.map((run) => run.settings));
+    this.warn(messages.join(" "));
+    if (!same) this.begin(a, b);
+    return true;
+  }
+
+  warn(text) {
+    this.message.hidden = !text;
+    say(this.message, text);
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(this.address.value);
+      say(this.copied, "Copied.");
+    } catch { // a page in a frame may not write to the clipboard
+      this.address.select();
+      say(this.copied, document.execCommand("copy") ? "Copied." : "Press Ctrl+C to copy the marked link.");
+    }
+  }
+
+  // ---- playing -----------------------------------------------------------------------------------------------------
+
+  toggle() {
+    if (this.playing) this.stop();
+    else {
+      if (this.runs.every((run) => run.over)) return;
+      this.setParts(false);
+      this.playing = true;
+      this.since = null;
+      say(this.play, "Pause");
+      this.wake();
+    }
+  }
+
+  stop(look = this.playing) {
+    this.playing = false;
+    this.setParts(false);
+    say(this.play, "Play");
+    if (look) this.refresh(); // a picture with all that was left out while there was no time
+  }
+
+  /** The next seed, for both runs if they had the same. */
+  nextSeed() {
+    const all = this.runs.map((run) => run.settings);
+    const { seed } = all[this.editing];
+    this.begin(...all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
+    this.changed();
+  }
+
+  again() {
+    this.begin(...this.runs.map((run) => run.settings));
+  }
+
+  async pauseThen(job) {
+    this.stop();
+    await this.work(job);
+  }
+
+  // One job at a time; what is asked for meanwhile waits. A run that begins anew forgets what was asked before.
+  async work(job) {
+    if (this.busy) {
+      if (!this.playing && (job.steps || job.phase || !this.queue.length)) this.queue.push(job);
+      return;
+    }
+    this.busy = true;
+    const { turn } = this;
+    const { surface, manifold, gradients } = this.layers;
+    try {
+      await Promise.all(this.runs.map((run) => run.ask({ fresh: !this.playing, ...job, view: { surface, manifold, gradients } })));
+    } catch (error) {
+      if (turn === this.turn) this.warn(`The run had to stop: ${error.message}`);
+      this.playing = false;
+    }
+    if (turn !== this.turn) return;
+    this.busy = false;
+    if (this.playing && this.runs.every((run) => run.over)) this.stop();
+    this.dirty();
+    if (this.queue.length) await this.work(this.queue.shift());
+    else if (this.playing && !this.speed && !this.calm.matches) this.advance(performance.now());
+  }
+
+  /** Ask for a whole picture of the present state. */
+  refresh() {
+    return this.work({ steps: 0 });
+  }
+
+  advance(now) {
+    if (this.busy || !this.playing || !this.awake) return;
+    let steps;
+    const target = this.calm.matches ? CALM : FRAME;
+    if (this.speed) {
+      this.since ??= { now, made: 0 };
+      steps = Math.floor(((now - this.since.now) / 1000) * this.speed) - this.since.made;
+      const wait = this.calm.matches ? (CALM / 1000) * this.speed : 1;
+      if (steps < wait) return;
+      // A machine that cannot keep up does not try to catch up.
+      const most = this.most(2 * target);
+      if (steps > most) {
+        this.since = null;
+        steps = most;
+      } else this.since.made += steps;
+    } else steps = this.most(target);
+    this.work({ steps });
+  }
+
+  /** How many steps of all runs fit into so many ms, by their last pace; a picture is to cost less than what it shows. */
+  most(ms) {
+    const pace = Math.max(...this.runs.map((run) => run.pace || 0));
+    const shown = Math.max(...this.runs.map((run) => run.shown || 0));
+    return pace ? Math.max(1, Math.min(200, Math.floor(Math.max(ms, 2 * shown) / pace))) : 1;
+  }
+
+  // ---- slow motion -------------------------------------------------------------------------------------------------
+
+  setSlow(on) {
+    if (on === this.slow) return;
+    this.slow = on;
+    this.slower.setAttribute("aria-pressed", String(on));
+    this.slowPanel.hidden = !on;
+    if (on) this.stop();
+    this.setParts(false);
+    this.tellPart();
+  }
+
+  nextPart() {
+    if (this.playing) this.stop();
+    return this.work({ phase: true });
+  }
+
+  setParts(on) {
+    clearInterval(this.parts);
+    this.parts = on ? setInterval(() => this.awake && this.nextPart(), PART) : null;
+    if (this.slowPlay) say(this.slowPlay, on ? "Pause the parts" : "Play the parts");
+  }
+
+  toggleParts() {
+    const on = !this.parts;
+    if (on) this.nextPart();
+    this.setParts(on);
+  }
+
+  tellPart() {
+    if (!this.slow) return;
+    const { part, settings } = this.runs[this.editing];
+    this.diagram.show(part);
+    say(this.phase, phaseText(part, settings));
+  }
+
+  // ---- drawing -----------------------------------------------------------------------------------------------------
+
+  get awake() {
+    return this.seen && !document.hidden;
+  }
+
+  dirty() {
+    this.pictureDue = this.chartsDue = true;
+    this.wake();
+  }
+
+  wake() {
+    if (!this.ended && this.awake && !this.request && (this.playing || this.pictureDue || this.chartsDue)) {
+      this.request = requestAnimationFrame((now) => this.frame(now));
+    }
+  }
+
+  frame(now) {
+    this.request = 0;
+    if (this.ended) return;
+    const begun = performance.now();
+    if (this.pictureDue) {
+      this.pictureDue = false;
+      this.runs.forEach((run) => run.draw(this.layers, this.colors));
+      this.timing.drawn++;
+    } else if (this.chartsDue && (!this.playing || now - (this.charted ?? -Infinity) > CHARTS)) {
+      this.chartsDue = false;
+      this.charted = now;
+      this.showNumbers(now);
+    }
+    const took = performance.now() - begun;
+    this.timing.total += took;
+    this.timing.longest = Math.max(this.timing.longest, took);
+    this.advance(now);
+    this.wake();
+  }
+
+  paint() {
+    const paper = background(this.root);
+    const scheme = isDark(paper) ? "dark" : "light";
+    this.colors = { ...COLORS[scheme], paper };
+    this.root.dataset.scheme = scheme;
+    this.root.style.setProperty("--paper", `rgb(${paper})`);
+    if (this.pad && !this.pad.element.hidden) this.pad.show(this.runs[this.editing].settings.drawing, this.colors);
+    if (this.runs) this.dirty();
+  }
+
+  showNumbers(now) {
+    const { runs } = this;
+    for (const run of runs) {
+      run.tell(now, this.playing);
+      run.key(this.layers, this.colors);
+      if (!this.playing) run.describe();
+    }
+    say(this.counter, runs.length === 2 && runs[0].step !== runs[1].step ? `steps ${runs[0].step} and ${runs[1].step}` : `step ${runs[0].step}`);
+    this.tellPart();
+    this.showTable();
+    if (!this.compact) this.showCharts();
+    this.play.disabled = runs.every((run) => run.over);
+  }
+
+  showTable() {
+    const columns = this.runs.map(figures);
+    const names = [...new Set(columns.flatMap((column) => Object.keys(column)))];
+    const shape = names.join() + columns.length;
+    if (shape !== this.shape) {
+      this.shape = shape;
+      this.cells = names.map(() => columns.map(() => h("td")));
+      this.numbers.replaceChildren(h("caption", {}, "Measured"),
+        ...(columns.length > 1 ? [h("tr", {}, h("td"), ...this.runs.map(({ name }) => h("th", { scope: "col" }, name)))] : []),
+        ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), ...this.cells[i])));
+    }
+    names.forEach((name, i) => columns.forEach((column, j) => say(this.cells[i][j], column[name] ?? "–")));
+  }
+
+  showCharts() {
+    const lines = { loss: [], modes: [], js: [], kl: [], radius: [] };
+    const floors = { js: [], kl: [] };
+    this.runs.forEach((run, i) => {
+      const which = this.runs.length > 1 ? ` ${run.name}` : "";
+      const line = (chart, list, name, color, dash, y) => lines[chart].push({
+        label: name + which, color: `var(--${color}${i ? "-b" : ""})`, dash: i ? `${dash} ${dash ? "" : "7 2"}`.trim() : dash,
+        points: list.map((entry) => [entry.step, y(entry)]),
+      });
+      const { records, measures, measure: m } = run;
+      if (run.settings.game === "dirac") {
+        const distances = (run.path ?? []).map(([theta, psi, step]) => ({ step, value: Math.hypot(theta, psi) }));
+        line("radius", distances, "distance", "fake", "", (r) => r.value);
+        return;
+      }
+      line("loss", records, "D", "disc", "", (r) => r.lossD);
+      line("loss", records, "G", "fake", "4 2", (r) => r.lossG);
+      if (m?.of) {
+        line("modes", measures, `covered (of ${m.of})`, "real", "", (r) => r.modes / r.of);
+        line("modes", measures, "near a mode", "fake", "4 2", (r) => r.nearMode);
+      }
+      line("js", measures, "JS", "disc", "", (r) => r.js);
+      line("kl", measures, "KL(real‖fake)", "real", "", (r) => r.klRealFake);
+      line("kl", measures, "KL(fake‖real)", "fake", "4 2", (r) => r.klFakeReal);
+      if (m && (i === 0 || m.jsFloor !== this.runs[0].measure?.jsFloor)) {
+        const whose = this.runs.every((other) => other.measure?.jsFloor === m.jsFloor) ? "" : which;
+        floors.js.push({ label: `floor${whose}: real against real`, value: m.jsFloor });
+        floors.kl.push({ label: `floor${whose}`, value: m.klFloor });
+      }
+    });
+    for (const [name, chart] of Object.entries(this.charts)) {
+      if (chart.element.hidden) continue;
+      chart.draw(lines[name], floors[name]);
+      if (!this.playing) chart.describe(lines[name], floors[name]);
+    }
+  }
+
+  destroy() {
+    this.ended = true;
+    this.turn++;
+    this.stop(false);
+    cancelAnimationFrame(this.request);
+    this.runs.forEach((run) => run.end());
+    this.unwatch();
+    this.observer.disconnect();
+    this.sizes.disconnect();
+    removeEventListener("hashchange", this.onhash);
+    document.removeEventListener("visibilitychange", this.onhide);
+    this.root.replaceChildren();
+    this.root.classList.remove("gan-lab");
+  }
+}
+
+// The table's column of a run.
+function figures({ settings, step, measure: m, snapshot: s, radius, path }) {
+  if (settings.game === "dirac") {
+    const [theta, psi] = path?.at(-1) ?? [];
+    return { step: `${step}`, "θ": number(theta), "ψ": number(psi), "distance from (0, 0)": number(radius?.now) };
+  }
+  const critic = settings.loss === "wasserstein";
+  return {
+    ...(m?.of === 0 ? {} : {
+      "modes covered": m ? `${m.modes} of ${m.of}` : "–", "near a mode": m ? percent(m.nearMode) : "–", "at the fullest mode": m ? percent(m.largestShare) : "–",
+    }),
+    "JS (floor)": m ? `${number(m.js)} (${number(m.jsFloor)})` : "–",
+    "KL real‖fake (floor)": m ? `${number(m.klRealFake)} (${number(m.klFloor)})` : "–",
+    "KL fake‖real (floor)": m ? `${number(m.klFakeReal)} (${number(m.klFloor)})` : "–",
+    "loss of D": number(s?.lossD), "loss of G": number(s?.lossG),
+    [critic ? "mean score, real / fake" : "mean logit, real / fake"]: `${number(s?.logitReal)} / ${number(s?.logitFake)}`,
+    "D is right": s ? percent(s.accuracyD) : "–", "slope of D at fakes": number(s?.slopeD),
+  };
+}
+
+const MEANINGS = [
+  ["modes covered", "Modes with at least one of 2,500 samples within three standard deviations."],
+  ["near a mode", "Share of the samples within three standard deviations of a mode; of real data it is 98.9 %."],
+  ["at the fullest mode", "Share of the samples that are nearest to one and the same mode. Even shares: 1 / number of modes."],
+  ["JS, KL", "How far the samples' histogram is from the data's, in nats, without D's help. KL(real‖fake) grows where data have no samples, " +
+    "KL(fake‖real) where samples have no data. The floor is what two sets of real points give: nobody can do better on average."],
+  ["D is right", "Share of right decisions on real points and fakes. For losses of pairs: how often the real one of a pair scores higher."],
+  ["slope of D at fakes", "How steep D is where the fakes are: this is the signal that G gets."],
+];
+const meanings = () => h("dl", {}, ...MEANINGS.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
+
+/**
+ * Build the lab inside an element.
+ *
+ * @param {HTMLElement} element its content is replaced
+ * @param {object} [options] `settings`: of the experiment, those that differ from the defaults; `compare`: true, or the
+ *   settings in which a second run differs; `compact`: the short form for chapters, with `link` as the address of the
+ *   whole lab; `onchange(a, b)`: called with complete settings (b: null or those of the second run) after each change by the reader;
+ *   `chapters`: what comes before the address of a chapter, or null for no links; `hash`: whether the page's fragment
+ *   holds the experiment (so in the whole form); `worker`: false to train on the page itself
+ * @returns {{destroy: function(), settings: function(): object, set: function(object), state: function(): object}}
+ */
+export function render(element, options) {
+  const lab = new Lab(element, options);
+  return {
+    destroy: () => lab.destroy(),
+    settings: () => lab.runs[0].settings,
+    set: (settings) => lab.begin(complete(settings)),
+    /** What is measured at this moment, for tests and benchmarks. */
+    state: () => ({
+      playing: lab.playing, busy: lab.busy, timing: { ...lab.timing },
+      runs: lab.runs.map(({ name, settings, step, diverged, over, measure, snapshot, radius, ids, runner }) => ({
+        name, settings, step, diverged, over, measure, snapshot, radius, ids, mode: runner.mode,
+      })),
+    }),
+  };
+}

@@ -1,0 +1,131 @@
+// One run as the page sees it: it makes steps, measures at fixed steps and answers with what is to be shown. It lives in
+// a worker, or in slices on the page itself where a worker is not allowed.
+import { createDirac, createGan } from "../engine/index.js";
+
+export const RECORD = 5; // steps between two points of the loss curves at first,
+export const MEASURE = 25; // and between two measurements;
+const POINTS = 200; // both double whenever a curve has so many points
+const CURVE = 256; // samples behind each point of the loss curves
+const LEISURE = 0.35; // the largest part of the time that goes into pictures
+
+const STATS = ["lossD", "lossG", "logitReal", "logitFake", "accuracyD"];
+
+/** Steps between two points of a curve whose shortest distance is `least`, at `step`. */
+export function interval(least, step) {
+  let every = least;
+  while (step > POINTS * every) every *= 2;
+  return every;
+}
+
+/** A long path for the picture: about 3,000 of its points, with their steps, the last one among them. */
+export function thinned(path) {
+  const every = Math.ceil(path.length / 3000);
+  return path.flatMap(([theta, psi], step) => (step % every === 0 || step === path.length - 1 ? [[theta, psi, step]] : []));
+}
+
+/** Distances from (0, 0): of the start, now, and means over the last quarter of a path and the quarter before. */
+export function radii(path) {
+  const r = path.map(([theta, psi]) => Math.hypot(theta, psi));
+  const mean = (from, to) => r.slice(from, to).reduce((sum, x) => sum + x, 0) / (to - from);
+  const [half, late] = [Math.floor(r.length / 2), Math.floor((3 * r.length) / 4)];
+  return { start: r[0], now: r.at(-1), half, late, before: mean(half, Math.max(late, half + 1)), last: mean(late, r.length) };
+}
+
+export class Session {
+  constructor(settings) {
+    this.settings = settings;
+    this.dirac = settings.game === "dirac";
+    this.game = this.dirac ? createDirac(settings) : createGan(settings);
+    this.phases = null; // the step that slow motion has begun
+    this.drawn = { at: -Infinity, cost: 0 };
+  }
+
+  get over() {
+    const { game } = this;
+    return game.diverged !== null || game.finished;
+  }
+
+  /**
+   * Do a job in parts: a generator that can be left between two parts of a step, and returns the answer.
+   *
+   * `steps` whole steps are made (one that slow motion has begun is ended first, and counts as one), or with `phase`
+   * the next part of one step; `view` says what the picture needs, and `fresh` that it needs all of it now. With `whole`
+   * it is not left within a step.
+   */
+  *work({ steps = 0, phase = false, view = {}, fresh = false, whole = false }) {
+    const answer = { records: [], measures: [], phase: null };
+    const begun = performance.now();
+    if (this.game.steps === 0 && !this.phases && steps === 0 && !phase) this.note(answer);
+    if (phase && !this.over) {
+      this.phases ??= this.game.phases();
+      const { value, done } = this.phases.next();
+      if (done) {
+        this.phases = null;
+        this.note(answer);
+      } else answer.phase = value;
+    }
+    for (let i = 0; i < steps && !this.over; i++) {
+      if (this.dirac || (whole && !this.phases)) this.game.step();
+      else {
+        this.phases ??= this.game.phases();
+        while (!this.phases.next().done) yield;
+        this.phases = null;
+      }
+      this.note(answer);
+      yield;
+    }
+    const stepped = performance.now();
+    Object.assign(answer, { steps: this.game.steps, diverged: this.game.diverged, over: this.over, ms: stepped - begun });
+    if (this.dirac) this.showDirac(answer, view);
+    else yield* this.show(answer, view, fresh, stepped);
+    answer.shown = performance.now() - stepped;
+    return answer;
+  }
+
+  // Curves and measurements belong to fixed steps: they do not depend on how fast or in what portions a run was played.
+  note(answer) {
+    const { game } = this;
+    if (this.dirac) return;
+    const last = game.diverged || this.over;
+    if (last || game.steps % interval(RECORD, game.steps) === 0) {
+      const shot = game.snapshot({ samples: CURVE });
+      answer.records.push({ step: game.steps, ...Object.fromEntries(STATS.map((name) => [name, shot[name]])) });
+    }
+    if (!game.diverged && (last || game.steps % interval(MEASURE, game.steps) === 0)) {
+      answer.measures.push({ step: game.steps, ...game.measure() });
+    }
+  }
+
+  // The surface of a wide D costs more than several steps: while playing it waits until it has been earned.
+  *show(answer, { samples = 250, surface, manifold, gradients, extent }, fresh, now) {
+    const due = fresh || now - this.drawn.at > this.drawn.cost / LEISURE;
+    yield;
+    const shot = this.game.snapshot({
+      samples, extent, gradients,
+      surface: surface && due ? (fresh ? 64 : 40) : 0,
+      manifold: manifold ? 20 : 0,
+    });
+    if (due) this.drawn = { at: now, cost: performance.now() - now };
+    answer.snapshot = shot;
+  }
+
+  showDirac(answer, { extent = 2 }) {
+    const { path } = this.game;
+    answer.path = thinned(path);
+    answer.radius = radii(path);
+    let reach = extent;
+    for (const [theta, psi] of answer.path) reach = Math.max(reach, 1.1 * Math.abs(theta), 1.1 * Math.abs(psi));
+    reach = Math.min(reach, 1e9);
+    answer.extent = reach > extent ? 1.5 * reach : extent; // seldom, not at each step
+    answer.field = this.game.field(answer.extent, 15);
+  }
+
+  /** Do a whole job at once. */
+  run(job) {
+    const work = this.work({ ...job, whole: true });
+    for (;;) {
+      const { value, done } = work.next();
+      if (done) return value;
+    }
+  }
+}

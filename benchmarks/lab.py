@@ -5,11 +5,11 @@
     GAN Lab       its own networks, losses, optimisers and inputs, on each backend that the browser offers it
     TensorFlow.js our loop for its current version, on each of its backends (with --tfjs)
 
-GAN Lab (Kahng et al., 2018) is taken from a checkout of its repository, given by `--ganlab`; the version of
+GAN Lab (Kahng et al., 2019) is taken from a checkout of its repository, given by `--ganlab`; the version of
 TensorFlow.js that it locks comes from npm. Without it ours runs alone. The experiment is the one with which GAN Lab
 opens, at several widths, with SGD and with Adam; nothing is drawn. Each way has a page of its own in a headless
 Chromium, is warmed up, and then takes its turn in every round; `--threads` is the number of cores that the browser may
-use. A second table holds the frames that a page shows on one core while a worker trains as fast as it can.
+use. A second table holds the frames that a page shows on one core while it trains.
 
 Writes book/results/benchmark_lab.json and benchmark_lab_frames.json. Needs Playwright, Chromium, and `npm ci` in lab/;
 where one of them is missing it says so and writes nothing.
@@ -27,7 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ from benchmarks import common  # noqa: E402
 NAME = "benchmark_lab"
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "benchmarks" / "pages"
+BUILT = ROOT / "gan_course" / "notebook" / "browser" / "lab.js"  # the lab that readers get
 ESBUILD = ROOT / "lab" / "node_modules" / ".bin" / "esbuild"
 OURS, GANLAB, TFJS = "ours", "GAN Lab", "TensorFlow.js"
 MODELS = ("ganlab_models", "ganlab_input_providers")  # what of GAN Lab trains
@@ -56,8 +57,9 @@ EXPERIMENT = {
 RATES = {"sgd": 0.1, "adam": 0.001}
 FRAME = 1000 / 60  # ms
 MISSED = 1.5 * FRAME  # above it, at least one picture was shown twice
-# WebGL without a graphics card: SwiftShader computes it on the processor.
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+# WebGL without a graphics card: SwiftShader computes it on the processor. It would compute what a page shows, too, far
+# more slowly than Chromium does without it.
+SWIFTSHADER = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ def bundle(source: Path, target: Path, modules: Path | None = None, **alias: Pat
         raise RuntimeError(f"esbuild cannot bundle {source.name}: {done.stderr.strip()}")
 
 
-def page(folder: Path, name: str, *scripts: str) -> None:
-    """Write the page ``name``.html, which runs ``scripts`` and then the program of its name."""
-    tags = "".join(f'<script src="{script}.js"></script>' for script in (*scripts, name))
-    text = f'<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>{name}</title>'
-    (folder / f"{name}.html").write_text(f"{text}{tags}</html>\n")
+def write_page(folder: Path, name: str) -> None:
+    """Write the page ``name``.html, which runs the program of its name and what takes its time."""
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>{name}</title>'
+    scripts = "".join(f'<script src="{script}.js"></script>' for script in ("runner", name))
+    (folder / f"{name}.html").write_text(f'{head}<body><div id="root"></div>{scripts}</body></html>\n')
 
 
 def install(folder: Path, *packages: str) -> Path:
@@ -147,8 +149,9 @@ def make_pages(folder: Path, ganlab: Path | None, tfjs: bool) -> dict[str, str]:
         bundle(PAGES / "tfjs.js", folder / "tfjs.js", modules)
         for file in (modules / "@tensorflow" / "tfjs-backend-wasm" / "dist").glob("*.wasm"):
             shutil.copy(file, folder)
-    for name in ("ours", "worker", *["ganlab"] * bool(ganlab), *["tfjs"] * tfjs):
-        page(folder, name, "runner")
+    shutil.copy(BUILT, folder)
+    for name in ("ours", "worker", "lab", *["ganlab"] * bool(ganlab), *["tfjs"] * tfjs):
+        write_page(folder, name)
     return versions
 
 
@@ -169,15 +172,16 @@ def pinned(cores: int) -> Iterator[None]:
 
 
 @contextmanager
-def chromium(cores: int) -> Iterator[Any]:
-    """Start a headless Chromium on so many cores."""
+def chromium(cores: int, webgl: bool = False) -> Iterator[Any]:
+    """Start a headless Chromium on so many cores, with WebGL on the processor if asked for."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     manager = sync_playwright()
     with pinned(cores):
         playwright = manager.start()
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        flags = ["--no-sandbox", *SWIFTSHADER * webgl]  # it may run as root
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
     try:
         yield browser
     finally:
@@ -283,51 +287,71 @@ def frame_times(deltas: list[float]) -> dict[str, float]:
     }
 
 
-# What trains while frames are counted: settings of our engine in a worker; None for nothing, the least that can be had.
-WORKERS: dict[str, dict[str, Any] | None] = {
-    "nothing": None,
+# What trains while frames are counted.
+TRAINED = {
     "width 32, batch 128": {"width_g": 32, "width_d": 32, "batch": 128},
     "width 128, batch 256": {"width_g": 128, "width_d": 128, "batch": 256},
 }
 
 
-def worker_turn(browser: Any, address: str, asked: dict[str, Any] | None, seconds: float) -> dict[str, float]:
-    """Count frames of an empty page while a worker trains; return them with the worker's steps per second."""
-    opened_page = opened(browser, f"{address}/worker.html")
-    if asked is not None:
-        opened_page.evaluate("(settings) => start(settings)", asked)
-    opened_page.evaluate("() => frames(1)")
-    opened_page.evaluate("() => rate()")
-    found = frame_times(opened_page.evaluate("(seconds) => frames(seconds)", seconds))
-    if asked is not None:
-        found["steps_per_second"] = opened_page.evaluate("() => rate()")
-    opened_page.context.close()
-    return found
+def idle_turn(page: Any, asked: None, seconds: float) -> dict[str, float]:
+    """Count frames while nothing trains: the best that can be had."""
+    return frame_times(page.evaluate("(seconds) => frames(seconds)", seconds))
 
 
-def ganlab_turn(browser: Any, address: str, backend: str, seconds: float) -> dict[str, float]:
+def worker_turn(page: Any, asked: dict[str, Any], seconds: float) -> dict[str, float]:
+    """Count frames of an empty page while a worker trains."""
+    page.evaluate("(settings) => start(settings)", asked)
+    page.evaluate("() => frames(1)")
+    page.evaluate("() => rate()")
+    found = frame_times(page.evaluate("(seconds) => frames(seconds)", seconds))
+    return found | {"steps_per_second": page.evaluate("() => rate()")}
+
+
+def lab_turn(page: Any, asked: dict[str, Any], seconds: float) -> dict[str, float]:
+    """Count frames of the lab as the package ships it, played as fast as it can; `picture_ms` is for one drawing."""
+    page.evaluate("(settings) => { window.lab = GanLab.render(root, { settings }); }", asked)
+    page.locator("select[id$=-speed]").select_option("0")
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.evaluate("() => frames(1)")
+    before = page.evaluate("() => [lab.state().runs[0].step, performance.now(), lab.state().timing]")
+    found = frame_times(page.evaluate("(seconds) => frames(seconds)", seconds))
+    after = page.evaluate("() => [lab.state().runs[0].step, performance.now(), lab.state().timing]")
+    drawn, total = (after[2][name] - before[2][name] for name in ("drawn", "total"))
+    return found | {
+        "steps_per_second": 1000 * (after[0] - before[0]) / (after[1] - before[1]),
+        "picture_ms": total / max(drawn, 1),
+    }
+
+
+def ganlab_turn(page: Any, asked: dict[str, Any], seconds: float) -> dict[str, float]:
     """Count frames of a page that trains as GAN Lab does: one iteration in every frame, on the page's thread."""
-    opened_page = opened(browser, f"{address}/ganlab.html")
-    opened_page.evaluate("([s, b]) => way.prepare(s, b)", [settings("sgd", WIDTHS[0]), backend])
-    opened_page.evaluate("() => frames(1, way.step)")
-    deltas = opened_page.evaluate("(seconds) => frames(seconds, way.step)", seconds)
-    opened_page.context.close()
+    page.evaluate("(settings) => way.prepare(settings, 'cpu')", asked)
+    page.evaluate("() => frames(1, way.step)")
+    deltas = page.evaluate("(seconds) => frames(seconds, way.step)", seconds)
     return frame_times(deltas) | {"steps_per_second": 1000 * len(deltas) / sum(deltas)}
 
 
 def measure_frames(browser: Any, address: str, ganlab: bool, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """Count frames with all kinds of training in turn; return a row for each."""
-    turns = {("ours, in a worker", name): (worker_turn, asked) for name, asked in WORKERS.items()}
+    """Count frames with all kinds of training in turn, each in a new page; return a row for each kind."""
+    turns: dict[tuple[str, str], tuple[str, Callable[..., dict[str, float]], Any]] = {}
+    turns["nothing", ""] = "worker", idle_turn, None
+    for trained, asked in TRAINED.items():
+        turns["the engine in a worker", trained] = "worker", worker_turn, asked
+        turns["the whole lab", trained] = "lab", lab_turn, asked
     if ganlab:
-        for backend in ("webgl", "cpu"):
-            turns[f"{GANLAB}, {backend}, an iteration in every frame", f"width {WIDTHS[0]}"] = (ganlab_turn, backend)
+        for width in (WIDTHS[0], 32):
+            trained = f"width {width}, batch {EXPERIMENT['batch']}"
+            turns[f"{GANLAB}, cpu, nothing drawn", trained] = "ganlab", ganlab_turn, settings("sgd", width)
     found: dict[tuple[str, str], list[dict[str, float]]] = {key: [] for key in turns}
     for _ in range(rounds):
-        for key, (turn, asked) in turns.items():
-            found[key].append(turn(browser, address, asked, seconds))
+        for key, (name, turn, asked) in turns.items():
+            page = opened(browser, f"{address}/{name}.html")
+            found[key].append(turn(page, asked, seconds))
+            page.context.close()
     rows = []
-    for (way, trains), rounds_of in found.items():
-        row: dict[str, Any] = {"way": way, "trains": trains}
+    for (way, trained), rounds_of in found.items():
+        row: dict[str, Any] = {"way": way, "trained": trained}
         for name in rounds_of[0]:
             row |= common.spread(name, [one[name] for one in rounds_of])
         rows.append(row)
@@ -338,7 +362,7 @@ def show_frames(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         rate = common.cell(row, "steps_per_second", 0) if "steps_per_second" in row else ""
         print(
-            f"{row['way']:46} {row['trains']:22} frame {row['frame_ms']:6.2f} ms, 95 % {row['frame_ms_95']:6.2f}, 99 %"
+            f"{row['way']:54} {row['trained']:22} frame {row['frame_ms']:6.2f} ms, 95 % {row['frame_ms_95']:6.2f}, 99 %"
             f" {row['frame_ms_99']:6.2f}, late {row['above_budget']:6.2%}, missed {row['missed']:6.2%} {rate} steps/s",
             flush=True,
         )
@@ -379,7 +403,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(made)
         versions = make_pages(folder, options.ganlab, options.tfjs)
         with served(folder) as address:
-            with chromium(options.threads) as browser:
+            with chromium(options.threads, webgl=len(chosen) > 1) as browser:
                 versions["chromium"] = browser.version
                 for way in chosen:
                     if way.page == "tfjs":
@@ -400,8 +424,8 @@ def main(arguments: list[str] | None = None) -> int:
     what = "Steps of the browser's lab per second, beside GAN Lab's; slower_than_ours is within a round."
     shared = {"rounds": options.rounds, "seconds": options.seconds, **EXPERIMENT, "rates": RATES}
     common.write(common.table(NAME, what, shared, rows, options.threads, **versions))
-    what = "Milliseconds between the frames of a page on one core while the lab's engine trains in a worker."
-    shared = {"rounds": options.rounds, "seconds": options.frames, "workers": WORKERS}
+    what = "Milliseconds between the frames of a page on one core that trains as fast as it can."
+    shared = {"rounds": options.rounds, "seconds": options.frames, "trained": TRAINED}
     common.write(common.table(f"{NAME}_frames", what, shared, frames, 1, **versions))
     return 0
 

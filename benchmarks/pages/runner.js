@@ -1,3 +1,4 @@
+/* global way, run */
 // How time is taken in a page, the same for every way to train: `way.step` trains a step, `way.finish` waits until the
 // last one is done and says whether all numbers are finite.
 

@@ -1,3 +1,4 @@
+/* global way */
 // The GAN of the course, written for the current TensorFlow.js as fast as we know: one pass of D over real and fake
 // samples together, biases and ReLUs fused with the products, the loss from logits, and samples and latents
 // stored beforehand.

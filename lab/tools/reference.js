@@ -49,8 +49,8 @@ const answers = {
     const rows = [];
     for (let k = 0; k < steps; k++) {
       gan.step();
-      const { batch } = gan.settings, byFake = gan.passG.outputDeltas; // two rows of a batch
-      const arrows = Array.from({ length: 2 * batch }, (_, i) => -batch * byFake[(i % 2) * batch + (i >> 1)]);
+      const { passG: { outputDeltas: byFake, stride, columns: n } } = gan;
+      const arrows = Array.from({ length: 2 * n }, (_, i) => -n * byFake[(i % 2) * stride + (i >> 1)]);
       rows.push({
         ...gan.last, arrows,
         gradient_d: array(gan.gradient_d), gradient_g: array(gan.gradient_g),

@@ -159,12 +159,12 @@ export class PlaneGan {
 
   *#updateD(lr, told) {
     const { settings: s, discriminator: d, passD, passG, last, gradient_d: gradient } = this;
-    const b = s.batch, stride = passD.columns;
+    const b = s.batch, { stride, columns } = passD;
 
     this.draws.real(passD.inputs, stride, b);
     yield told && { ...told, phase: "data", real: this.#real() };
 
-    this.draws.latents(passG.inputs, b, b);
+    this.draws.latents(passG.inputs, passG.stride, b);
     yield told && { ...told, phase: "latents", latents: this.#latents() };
 
     this.#generate();
@@ -175,15 +175,15 @@ export class PlaneGan {
       d.normalise();
     }
     if (s.penalty > 0) this.#between();
-    passD.forward(0, stride);
+    passD.forward(0, columns);
     last.lossD = losses[s.loss].discriminator(this.realLogits, this.fakeLogits, this.byReal, this.byFake, b);
     yield told && { ...told, phase: "scores", ...this.#scores(), loss: last.lossD };
 
     const sloped = s.r1 > 0 || s.r2 > 0 || s.penalty > 0;
-    passD.backward(0, stride, sloped);
+    passD.backward(0, columns, sloped);
     last.penalty = sloped ? this.#penalise() : 0;
     this.#weigh(sloped);
-    passD.gradient(stride, gradient, passD.right, this.weights);
+    passD.gradient(columns, gradient, passD.right, this.weights);
     last.gradientNormD = norm(gradient);
     if (!this.#finite("D", last.lossD + last.penalty, last.gradientNormD)) return;
     yield told && { ...told, phase: "gradients", penalty: last.penalty, gradientNorm: last.gradientNormD };
@@ -196,13 +196,13 @@ export class PlaneGan {
 
   *#updateG(lr, told) {
     const { settings: s, generator: g, passD, passG, last, gradient_g: gradient } = this;
-    const b = s.batch, stride = passD.columns, paired = s.loss === "relativistic";
+    const b = s.batch, { stride } = passD, paired = s.loss === "relativistic";
 
     if (paired) {
       this.draws.real(passD.inputs, stride, b);
       yield told && { ...told, phase: "data", real: this.#real() };
     }
-    this.draws.latents(passG.inputs, b, b);
+    this.draws.latents(passG.inputs, passG.stride, b);
     yield told && { ...told, phase: "latents", latents: this.#latents() };
 
     this.#generate();
@@ -216,7 +216,7 @@ export class PlaneGan {
     passD.backward(b, 2 * b, true);
     for (let r = 0; r < 2; r++) {
       for (let i = 0; i < b; i++) {
-        passG.outputDeltas[r * b + i] = this.byFake[i] * passD.deltas[0][r * stride + b + i];
+        passG.outputDeltas[r * passG.stride + i] = this.byFake[i] * passD.deltas[0][r * stride + b + i];
       }
     }
     passG.backward(0, b, false);
@@ -225,7 +225,7 @@ export class PlaneGan {
     if (!this.#finite("G", last.lossG, last.gradientNormG)) return;
     yield told && {
       ...told, phase: "gradients", fake: this.#fake(), gradientNorm: last.gradientNormG,
-      gradients: interleaved(passG.outputDeltas, 2, b, 0, b).map((x) => -b * x),
+      gradients: interleaved(passG.outputDeltas, 2, passG.stride, 0, b).map((x) => -b * x),
     };
 
     this.optimizer_g.update(g.parameters, gradient, lr);
@@ -237,16 +237,16 @@ export class PlaneGan {
     const { passD, passG, settings: { batch: b } } = this;
     passG.forward(0, b);
     for (let r = 0; r < 2; r++) {
-      const to = r * passD.columns + b;
-      for (let i = 0; i < b; i++) passD.inputs[to + i] = passG.outputs[r * b + i];
+      const to = r * passD.stride + b, from = r * passG.stride;
+      for (let i = 0; i < b; i++) passD.inputs[to + i] = passG.outputs[from + i];
     }
   }
 
   /** WGAN-GP's points: epsilon real + (1 - epsilon) fake, one epsilon per sample. */
   #between() {
-    const { passD: { inputs: x, columns }, epsilon, settings: { batch: b } } = this;
+    const { passD: { inputs: x, stride }, epsilon, settings: { batch: b } } = this;
     this.draws.epsilon(epsilon, b);
-    for (let row = 0; row < 2 * columns; row += columns) {
+    for (let row = 0; row < 2 * stride; row += stride) {
       for (let i = 0; i < b; i++) {
         x[row + 2 * b + i] = epsilon[i] * x[row + i] + (1 - epsilon[i]) * x[row + b + i];
       }
@@ -256,9 +256,9 @@ export class PlaneGan {
   /** The penalties of D's loss, weighted; their derivatives go through the network as tangents. */
   #penalise() {
     const { settings: s, passD } = this;
-    const b = s.batch, { columns, deltas: [g], right: [tangents] } = passD;
-    let penalty = squaredNorm(s.r1, g, tangents, columns, 0, b) + squaredNorm(s.r2, g, tangents, columns, b, b);
-    if (s.penalty > 0) penalty += normMinusOne(s.penalty, s.one_sided, g, tangents, columns, 2 * b, b);
+    const b = s.batch, { stride, deltas: [g], right: [tangents] } = passD;
+    let penalty = squaredNorm(s.r1, g, tangents, stride, 0, b) + squaredNorm(s.r2, g, tangents, stride, b, b);
+    if (s.penalty > 0) penalty += normMinusOne(s.penalty, s.one_sided, g, tangents, stride, 2 * b, b);
     passD.tangents(s.r1 > 0 ? 0 : s.r2 > 0 ? b : 2 * b, s.penalty > 0 ? 3 * b : s.r2 > 0 ? 2 * b : b);
     return penalty;
   }
@@ -268,13 +268,13 @@ export class PlaneGan {
    * per sample, that is the loss's backward pass), plus its tangents where there is a penalty.
    */
   #weigh(sloped) {
-    const { settings: s, passD: { activations, right, columns, network: { sizes } }, weights } = this;
+    const { settings: s, passD: { activations, right, columns, stride, network: { sizes } }, weights } = this;
     const b = s.batch;
     const penalised = [s.r1 > 0, s.r2 > 0, s.penalty > 0];
     for (let l = 0; l < sizes.length - 1; l++) {
       for (let part = 0; part * b < columns; part++) {
         for (let r = 0; r < sizes[l]; r++) {
-          const from = r * columns + part * b;
+          const from = r * stride + part * b;
           weigh(right[l], activations[l], weights, from, part * b, b, sloped && penalised[part]);
         }
       }
@@ -289,16 +289,16 @@ export class PlaneGan {
   }
 
   #real() {
-    return interleaved(this.passD.inputs, 2, this.passD.columns, 0, this.settings.batch);
+    return interleaved(this.passD.inputs, 2, this.passD.stride, 0, this.settings.batch);
   }
 
   #fake() {
-    return interleaved(this.passG.outputs, 2, this.settings.batch, 0, this.settings.batch);
+    return interleaved(this.passG.outputs, 2, this.passG.stride, 0, this.settings.batch);
   }
 
   #latents() {
     const { batch, latent_dim: dimensions } = this.settings;
-    return interleaved(this.passG.inputs, dimensions, batch, 0, batch);
+    return interleaved(this.passG.inputs, dimensions, this.passG.stride, 0, batch);
   }
 
   #scores(paired = true) {
@@ -355,7 +355,7 @@ export class PlaneGan {
     const logits = mapped(pass, x, n, (from, count) => {
       pass.backward(0, count, true);
       for (let r = 0; r < 2; r++) {
-        for (let i = 0; i < count; i++) slopes[r * n + from + i] = pass.deltas[0][r * AT_ONCE + i];
+        for (let i = 0; i < count; i++) slopes[r * n + from + i] = pass.deltas[0][r * pass.stride + i];
       }
     });
     return { logits, slopes };
@@ -443,13 +443,13 @@ function weigh(right, activations, weights, from, column, n, penalised) {
 
 /** What a pass makes of n samples (rows of n), in rows of n; `each(from, count)` is called after every part. */
 function mapped(pass, x, n, each = () => {}) {
-  const { inputs, outputs } = pass, rowsIn = pass.network.sizes[0], rowsOut = pass.network.sizes.at(-1);
+  const { inputs, outputs, stride } = pass, rowsIn = pass.network.sizes[0], rowsOut = pass.network.sizes.at(-1);
   const y = new Float64Array(rowsOut * n);
   for (let from = 0; from < n; from += AT_ONCE) {
     const count = Math.min(AT_ONCE, n - from);
-    for (let r = 0; r < rowsIn; r++) for (let i = 0; i < count; i++) inputs[r * AT_ONCE + i] = x[r * n + from + i];
+    for (let r = 0; r < rowsIn; r++) for (let i = 0; i < count; i++) inputs[r * stride + i] = x[r * n + from + i];
     pass.forward(0, count);
-    for (let r = 0; r < rowsOut; r++) for (let i = 0; i < count; i++) y[r * n + from + i] = outputs[r * AT_ONCE + i];
+    for (let r = 0; r < rowsOut; r++) for (let i = 0; i < count; i++) y[r * n + from + i] = outputs[r * stride + i];
     each(from, count);
   }
   return y;

@@ -117,6 +117,7 @@ class Lab {
     this.tabs = ["A", "B"].map((name, i) => button(`Settings of ${name}`, () => this.edit(i)));
     this.tabBar = h("div", { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true }, ...this.tabs);
     this.list = h("p", { class: "differences", hidden: true });
+    this.printed = h("p", { class: "printed" });
     this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
     this.copied = h("output", {});
     this.body = h("div", { class: "body" }, this.stage, h("div", { class: "watch" }, this.layerBox, this.numbers,
@@ -129,7 +130,7 @@ class Lab {
       h("div", { class: "bar top" }, h("label", { for: this.preset.id }, "Experiment"), this.preset, this.look),
       bar, this.message, this.slowPanel, this.body,
       h("div", { class: "bar share" }, h("label", { for: this.address.id }, "Link to this experiment"), this.address,
-        button("Copy link", () => this.copy()), this.copied));
+        button("Copy link", () => this.copy()), this.copied), this.printed);
   }
 
   // ---- settings ----------------------------------------------------------------------------------------------------
@@ -189,6 +190,9 @@ class Lab {
     this.layerBox.hidden = this.meaning.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
+    const told = (settings) => differences(complete({}), settings).map((key) => `${key} ${shown(settings[key])}`).join(", ");
+    this.printed.textContent = all.map((s, i) => `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ` +
+      `${told(s) || "none"}.`).join(" ");
     this.address.value = location.href.replace(/#.*/, "") + write(a, b);
   }
 
@@ -579,7 +583,7 @@ export function render(element, options) {
     set: (settings) => lab.begin(complete(settings)),
     /** What is measured at this moment, for tests and benchmarks. */
     state: () => ({
-      playing: lab.playing, busy: lab.busy, timing: { ...lab.timing },
+      playing: lab.playing, busy: lab.busy, due: Boolean(lab.pictureDue || lab.chartsDue), timing: { ...lab.timing },
       runs: lab.runs.map(({ name, settings, step, diverged, over, measure, snapshot, radius, ids, runner }) => ({
         name, settings, step, diverged, over, measure, snapshot, radius, ids, mode: runner.mode,
       })),

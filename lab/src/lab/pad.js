@@ -143,6 +143,6 @@ export class Pad {
     context.lineTo(x, y + 14);
     context.stroke();
     say(this.status, `Cross at (${this.cursor.map((v) => v.toFixed(2)).join(", ")}), pen ${this.down ? "down" : "up"}, ${this.count} ` +
-      `points${this.count >= MOST ? ": no room for more" : ""}.`);
+      `point${this.count === 1 ? "" : "s"}${this.count >= MOST ? ": no room for more" : ""}.`);
   }
 }

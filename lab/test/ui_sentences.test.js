@@ -7,21 +7,42 @@ import { explain, frames, judges, number, orbits, outside, percent, places, tren
 const ring = { of: 8, modes: 8, nearMode: 0.6, largestShare: 0.15, js: 0.2, jsFloor: 0.0013 };
 const curve = { of: 0, modes: 0, nearMode: NaN, largestShare: NaN, js: 0.2, jsFloor: 0.01 };
 const stats = { lossD: 1, lossG: 1, logitReal: 1, logitFake: -1, accuracyD: 0.8, fake: [0, 0, 1, 1], extent: 1.5 };
-const tell = (more = {}) => explain({
-  settings: complete(more.settings ?? {}), step: 500, diverged: null, stats: { ...stats, ...more.stats },
-  measure: { step: 500, ...ring, ...more.measure }, before: { step: 250, ...ring, ...more.measure, ...more.before }, ...more.state,
-});
-const dirac = (radius, more = {}) => explain({ settings: complete({ game: "dirac" }), step: 1000, diverged: null, radius, ...more });
+const tell = (more = {}) =>
+  explain({
+    settings: complete(more.settings ?? {}),
+    step: 500,
+    diverged: null,
+    stats: { ...stats, ...more.stats },
+    measure: { step: 500, ...ring, ...more.measure },
+    before: { step: 250, ...ring, ...more.measure, ...more.before },
+    ...more.state,
+  });
+const dirac = (radius, more = {}) =>
+  explain({ settings: complete({ game: "dirac" }), step: 1000, diverged: null, radius, ...more });
 
 // rule -> [state, what the text has to say, what it must not say]
 const CASES = {
-  "places diverged": [{ state: { diverged: "the loss of D is NaN at step 33" } }, /Diverged: the loss of D is NaN at step 33/, /covered|JS/],
+  "places diverged": [
+    { state: { diverged: "the loss of D is NaN at step 33" } },
+    /Diverged: the loss of D is NaN at step 33/,
+    /covered|JS/,
+  ],
   "places start": [{ state: { step: 0, before: undefined } }, /Nothing is trained yet/, /JS/],
-  "places one-mode": [{ measure: { modes: 1, largestShare: 0.97, nearMode: 0.9 } }, /all samples are near one mode.*97\u00a0% are nearest/],
-  "places gathered": [{ measure: { modes: 1, largestShare: 0.6, nearMode: 0.001 } }, /60\u00a0% of 2,500.*0\.1\u00a0% of them lie within three/],
+  "places one-mode": [
+    { measure: { modes: 1, largestShare: 0.97, nearMode: 0.9 } },
+    /all samples are near one mode.*97\u00a0% are nearest/,
+  ],
+  "places gathered": [
+    { measure: { modes: 1, largestShare: 0.6, nearMode: 0.001 } },
+    /60\u00a0% of 2,500.*0\.1\u00a0% of them lie within three/,
+  ],
   "places covered": [{}, /All 8 of 8 modes are covered: 60\u00a0% of 2,500 samples/, /between/],
   "places thin": [{ measure: { nearMode: 0.2 } }, /but only 20\u00a0%.*not the same as covered/],
-  "places between": [{ measure: { modes: 0, nearMode: 0 } }, /0 of 8 modes are covered, and not one of 2,500 samples lies/, /only not/],
+  "places between": [
+    { measure: { modes: 0, nearMode: 0 } },
+    /0 of 8 modes are covered, and not one of 2,500 samples lies/,
+    /only not/,
+  ],
   "places some": [{ measure: { modes: 5, nearMode: 0.4 } }, /5 of 8 modes are covered/],
   "places disjoint": [{ measure: { ...curve, js: 0.66 } }, /hardly share a place: JS is 0\.66/],
   "places close": [{ measure: { ...curve, js: 0.012 } }, /can hardly tell/],
@@ -29,9 +50,15 @@ const CASES = {
   "frames outside": [{ stats: { fake: [0, 0, 2, 0] } }, /50\u00a0% lie outside the picture/],
   "frames inside": [{}, /./, /outside/],
   "judges silent": [{ state: { stats: null } }, /./, /D is right/],
-  "judges calm": [{ measure: { modes: 1, nearMode: 0, largestShare: 0.8 }, stats: { lossD: 1.4 } }, /losses do not show it: D's is 1\.4/],
+  "judges calm": [
+    { measure: { modes: 1, nearMode: 0, largestShare: 0.8 }, stats: { lossD: 1.4 } },
+    /losses do not show it: D's is 1\.4/,
+  ],
   "judges critic": [{ settings: { loss: "wasserstein" } }, /scores real samples 2 higher/, /is right/],
-  "judges critic-wrong": [{ settings: { loss: "wasserstein" }, stats: { logitReal: -1, logitFake: 0 } }, /scores fakes higher.*by 1/],
+  "judges critic-wrong": [
+    { settings: { loss: "wasserstein" }, stats: { logitReal: -1, logitFake: 0 } },
+    /scores fakes higher.*by 1/,
+  ],
   "judges paired": [{ settings: { loss: "relativistic" } }, /scores the real one higher in 80/],
   "judges sure": [{ stats: { accuracyD: 0.97 } }, /tells real from fake in 97/],
   "judges unsure": [{ stats: { accuracyD: 0.5 } }, /hardly more than a coin.*also where D is weak: JS/],
@@ -56,8 +83,16 @@ const ORBITS = {
   diverged: [{}, { diverged: "psi is not finite at step 9" }, /Diverged: psi/],
   start: [{}, { step: 0 }, /both rest/],
   rest: [{ start: 1.4, now: 0.01, before: 0.1, last: 0.02, half: 500, late: 750 }, {}, /come from 1\.4 to 0\.01/],
-  young: [{ start: 1.4, now: 1.3, before: 1.4, last: 1.3, half: 5, late: 7 }, { step: 10 }, /distance from \(0, 0\) is 1\.3/],
-  inwards: [{ start: 1.4, now: 0.5, before: 0.8, last: 0.6, half: 500, late: 750 }, {}, /come nearer.*0\.8 in the steps 500 to 750.*0\.6/],
+  young: [
+    { start: 1.4, now: 1.3, before: 1.4, last: 1.3, half: 5, late: 7 },
+    { step: 10 },
+    /distance from \(0, 0\) is 1\.3/,
+  ],
+  inwards: [
+    { start: 1.4, now: 0.5, before: 0.8, last: 0.6, half: 500, late: 750 },
+    {},
+    /come nearer.*0\.8 in the steps 500 to 750.*0\.6/,
+  ],
   outwards: [{ start: 1.4, now: 3, before: 2, last: 3, half: 500, late: 750 }, {}, /move outwards/],
   round: [{ start: 1.4, now: 1.4, before: 1.39, last: 1.4, half: 500, late: 750 }, {}, /keep their distance/],
 };
@@ -72,13 +107,21 @@ for (const [id, [radius, more, say]] of Object.entries(ORBITS)) {
 
 test("every rule has a case here", () => {
   const rules = [...places, ...frames, ...judges, ...trends].map(({ id }) => id);
-  assert.deepEqual(rules.sort(), Object.keys(CASES).map((name) => name.split(" ")[1]).sort());
+  assert.deepEqual(
+    rules.sort(),
+    Object.keys(CASES)
+      .map((name) => name.split(" ")[1])
+      .sort(),
+  );
   assert.deepEqual(orbits.map(({ id }) => id).sort(), Object.keys(ORBITS).sort());
 });
 
 test("warnings tell what was seen, and only then", () => {
   assert.equal(tell().warn + tell().note, "");
-  assert.equal(tell({ measure: { modes: 1, largestShare: 0.97, nearMode: 0.9 } }).warn, "collapse: all samples near one mode");
+  assert.equal(
+    tell({ measure: { modes: 1, largestShare: 0.97, nearMode: 0.9 } }).warn,
+    "collapse: all samples near one mode",
+  );
   assert.match(tell({ measure: { modes: 2, nearMode: 0.01 } }).note, /not the same as covered/);
   assert.equal(tell({ measure: { modes: 2, nearMode: 0.01 } }).warn, "");
   assert.equal(tell({ state: { diverged: "x" } }).warn, "diverged");
@@ -93,9 +136,21 @@ test("the losses' calm is told for losses with logarithms only", () => {
 });
 
 test("numbers can be read", () => {
-  const cases = [[0, "0"], [1.23456, "1.23"], [-0.5, "−0.5"], [0.00131, "0.00131"], [1234, "1230"], [2e-5, "2.0e−5"], [NaN, "–"], [Infinity, "∞"]];
+  const cases = [
+    [0, "0"],
+    [1.23456, "1.23"],
+    [-0.5, "−0.5"],
+    [0.00131, "0.00131"],
+    [1234, "1230"],
+    [2e-5, "2.0e−5"],
+    [NaN, "–"],
+    [Infinity, "∞"],
+  ];
   for (const [value, text] of cases) assert.equal(number(value), text);
-  assert.deepEqual([0, 0.004, 0.5, 1].map(percent), ["0", "0.4", "50", "100"].map((x) => `${x}\u00a0%`));
+  assert.deepEqual(
+    [0, 0.004, 0.5, 1].map(percent),
+    ["0", "0.4", "50", "100"].map((x) => `${x}\u00a0%`),
+  );
 });
 
 test("what is outside of the picture is counted, what is not finite too", () => {

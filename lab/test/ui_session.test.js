@@ -31,9 +31,19 @@ function finish(work) {
 
 test("curves and samples do not depend on how a run is portioned", () => {
   const reference = played(small, [60], true);
-  assert.deepEqual(reference.records.map((r) => r.step), [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]);
-  assert.deepEqual(reference.measures.map((r) => r.step), [0, 25, 50]);
-  for (const [portions, whole] of [[[60], false], [[7, 13, 1, 39], true], [Array(60).fill(1), false]]) {
+  assert.deepEqual(
+    reference.records.map((r) => r.step),
+    [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60],
+  );
+  assert.deepEqual(
+    reference.measures.map((r) => r.step),
+    [0, 25, 50],
+  );
+  for (const [portions, whole] of [
+    [[60], false],
+    [[7, 13, 1, 39], true],
+    [Array(60).fill(1), false],
+  ]) {
     const other = played(small, portions, whole);
     assert.deepEqual(other.records, reference.records);
     assert.deepEqual(other.measures, reference.measures);
@@ -56,8 +66,10 @@ test("slow motion goes through the parts of one step and ends where a step ends"
     if (answer.phase) parts.push(`${answer.phase.player} ${answer.phase.phase}`);
     assert.equal(answer.steps, answer.phase ? 0 : 1);
   } while (answer.phase);
-  assert.deepEqual(parts, [..."data latents samples scores gradients update".split(" ").map((p) => `D ${p}`),
-    ..."latents samples scores gradients update".split(" ").map((p) => `G ${p}`)]);
+  assert.deepEqual(parts, [
+    ..."data latents samples scores gradients update".split(" ").map((p) => `D ${p}`),
+    ..."latents samples scores gradients update".split(" ").map((p) => `G ${p}`),
+  ]);
   assert.deepEqual(answer.snapshot.fake, played(small, [1], true).answer.snapshot.fake);
 });
 
@@ -72,11 +84,18 @@ test("a step that slow motion has begun is ended by playing, and counts once", (
 test("a run stops at its last step, and is measured there", () => {
   const { answer, measures } = played({ ...small, steps: 12 }, [20, 20], true);
   assert.deepEqual([answer.steps, answer.over, answer.diverged], [12, true, null]);
-  assert.deepEqual(measures.map((m) => m.step), [0, 12]);
+  assert.deepEqual(
+    measures.map((m) => m.step),
+    [0, 12],
+  );
 });
 
 test("a run that diverges says so and stops", () => {
-  const { answer } = played(complete({ loss: "wasserstein", optimizer_g: "sgd", optimizer_d: "sgd", lr_g: 10, lr_d: 10 }), [200], true);
+  const { answer } = played(
+    complete({ loss: "wasserstein", optimizer_g: "sgd", optimizer_d: "sgd", lr_g: 10, lr_d: 10 }),
+    [200],
+    true,
+  );
   assert.equal(answer.over, true);
   assert.match(answer.diverged, /at step \d+/);
 });
@@ -86,8 +105,14 @@ test("the Dirac-GAN's answers have path, field and distances", () => {
   const answer = new Session(settings).run({ steps: 50 });
   const game = createDirac(settings);
   for (let i = 0; i < 50; i++) game.step();
-  assert.deepEqual(answer.path.map(([theta, psi]) => [theta, psi]), game.path);
-  assert.deepEqual(answer.path.map(([, , step]) => step), game.path.map((_, i) => i));
+  assert.deepEqual(
+    answer.path.map(([theta, psi]) => [theta, psi]),
+    game.path,
+  );
+  assert.deepEqual(
+    answer.path.map(([, , step]) => step),
+    game.path.map((_, i) => i),
+  );
   assert.equal(answer.field.length, 2 * 15 * 15);
   assert.equal(answer.extent, 2);
   const far = new Session(complete({ ...settings, method: "simultaneous" })).run({ steps: 400 });
@@ -104,21 +129,36 @@ test("long paths are thinned, both ends stay", () => {
   const path = Array.from({ length: 10001 }, (_, i) => [i, 2 * i]);
   const thin = thinned(path);
   assert.ok(thin.length <= 3001);
-  assert.deepEqual([thin[0], thin.at(-1)], [[0, 0, 0], [10000, 20000, 10000]]);
+  assert.deepEqual(
+    [thin[0], thin.at(-1)],
+    [
+      [0, 0, 0],
+      [10000, 20000, 10000],
+    ],
+  );
 });
 
 test("the distance between points of a curve doubles, and old points stay on it", () => {
-  assert.deepEqual([0, 1000, 1001, 2000, 2001, 4001].map((step) => interval(5, step)), [5, 5, 10, 10, 20, 40]);
+  assert.deepEqual(
+    [0, 1000, 1001, 2000, 2001, 4001].map((step) => interval(5, step)),
+    [5, 5, 10, 10, 20, 40],
+  );
 });
 
 test("logits of logistic losses are shown as probabilities, other outputs around their own middle", () => {
   const surface = [-4, 0, 8];
   const scale = surfaceScale("non-saturating", surface, {});
-  assert.deepEqual([-100, 0, 100].map((x) => position(x, scale)), [-1, 0, 1]);
+  assert.deepEqual(
+    [-100, 0, 100].map((x) => position(x, scale)),
+    [-1, 0, 1],
+  );
   assert.ok(Math.abs(position(Math.log(3), scale) - 0.5) < 1e-12); // D = 3/4
   const wasserstein = surfaceScale("wasserstein", surface, { logitReal: 4, logitFake: -2 });
   assert.deepEqual([wasserstein.low, wasserstein.middle, wasserstein.high], [-6, 1, 8]);
-  assert.deepEqual([-6, 1, 8].map((x) => position(x, wasserstein)), [-1, 0, 1]);
+  assert.deepEqual(
+    [-6, 1, 8].map((x) => position(x, wasserstein)),
+    [-1, 0, 1],
+  );
   assert.equal(surfaceScale("least-squares", [0.5], {}).middle, 0.5);
   assert.equal(surfaceScale("hinge", [NaN, Infinity, 2], {}).high, 2);
 });
@@ -140,11 +180,22 @@ test("arrows are scaled by the long ones, not by the longest or by what is not f
 });
 
 test("a chart's range holds lines and references; lines break where a value is not finite", () => {
-  const points = [[0, 1], [1, NaN], [2, 3]];
+  const points = [
+    [0, 1],
+    [1, NaN],
+    [2, 3],
+  ];
   const [low, high] = range([{ points }], [5], [0]);
   assert.ok(low === 0 && high > 5 && high < 6);
   assert.deepEqual(range([]), [0, 1]);
-  assert.equal(trace(points, (x) => x, (y) => y), "M0.0 1.0M2.0 3.0");
+  assert.equal(
+    trace(
+      points,
+      (x) => x,
+      (y) => y,
+    ),
+    "M0.0 1.0M2.0 3.0",
+  );
 });
 
 test("backgrounds of pages are read in all forms that browsers give", () => {
@@ -152,5 +203,13 @@ test("backgrounds of pages are read in all forms that browsers give", () => {
   assert.deepEqual(parseColor("rgba(0, 0, 0, 0)"), [0, 0, 0, 0]);
   assert.deepEqual(parseColor("color(srgb 1 0 0 / 0.5)"), [255, 0, 0, 0.5]);
   assert.ok(Math.abs(luminance([255, 255, 255]) - 1) < 1e-9 && luminance([0, 0, 0]) === 0);
-  assert.deepEqual([[255, 255, 255], [20, 24, 30], [56, 56, 56], [240, 240, 240]].map(isDark), [false, true, true, false]);
+  assert.deepEqual(
+    [
+      [255, 255, 255],
+      [20, 24, 30],
+      [56, 56, 56],
+      [240, 240, 240],
+    ].map(isDark),
+    [false, true, true, false],
+  );
 });

@@ -29,7 +29,13 @@ test("every setting comes back from the fragment", () => {
 
 test("two runs come back, whatever the second differs in", () => {
   const a = complete({ loss: "hinge", spectral_norm: true });
-  for (const b of [a, complete({}), complete({ ...a, seed: 7 }), preset("collapse"), complete({ ...preset("dirac"), theta: -0.5 })]) {
+  for (const b of [
+    a,
+    complete({}),
+    complete({ ...a, seed: 7 }),
+    preset("collapse"),
+    complete({ ...preset("dirac"), theta: -0.5 }),
+  ]) {
     assert.deepEqual(read(write(a, b)), { a, b, messages: [] });
   }
 });
@@ -57,12 +63,20 @@ test("the second run builds on the first, or on a preset", () => {
 
 test("bad fragments cost what is bad, with a message, and nothing else", () => {
   const cases = {
-    "#lr_g=fast": ["lr_g", { lr_g: defaults.lr_g }], "#lr_g=-1&batch=64": ["lr_g", { lr_g: defaults.lr_g, batch: 64 }],
-    "#batch=12.5": ["batch", { batch: defaults.batch }], "#loss=crossentropy&seed=4": ["loss", { loss: defaults.loss, seed: 4 }],
-    "#spectral_norm=maybe": ["spectral_norm", { spectral_norm: false }], "#colour=red&seed=4": ["colour", { seed: 4 }],
-    "#preset=nothing&seed=4": ["nothing", { seed: 4 }], "#data=drawn&drawing=%3C%3E": ["drawing", { drawing: "", data: "ring" }],
-    "#decay_from=50": ["decay_from", { decay_from: 0 }], "#constructor=1": ["constructor", {}], "#batch=": ["batch", {}],
-    "#preset=toString": ["toString", {}], "#%E0%A4%A=1": ["�", {}], "#width_g=1e99": ["width_g", {}],
+    "#lr_g=fast": ["lr_g", { lr_g: defaults.lr_g }],
+    "#lr_g=-1&batch=64": ["lr_g", { lr_g: defaults.lr_g, batch: 64 }],
+    "#batch=12.5": ["batch", { batch: defaults.batch }],
+    "#loss=crossentropy&seed=4": ["loss", { loss: defaults.loss, seed: 4 }],
+    "#spectral_norm=maybe": ["spectral_norm", { spectral_norm: false }],
+    "#colour=red&seed=4": ["colour", { seed: 4 }],
+    "#preset=nothing&seed=4": ["nothing", { seed: 4 }],
+    "#data=drawn&drawing=%3C%3E": ["drawing", { drawing: "", data: "ring" }],
+    "#decay_from=50": ["decay_from", { decay_from: 0 }],
+    "#constructor=1": ["constructor", {}],
+    "#batch=": ["batch", {}],
+    "#preset=toString": ["toString", {}],
+    "#%E0%A4%A=1": ["�", {}],
+    "#width_g=1e99": ["width_g", {}],
   };
   for (const [fragment, [word, expected]] of Object.entries(cases)) {
     const { a, messages } = read(fragment);
@@ -99,8 +113,14 @@ test("every setting has a control, a label and a sentence of help; the drawing h
 
 test("arrow keys step through the usual values and stay at the ends", () => {
   const values = [0, 0.1, 0.5];
-  assert.deepEqual([0, 0.05, 0.1, 0.5, 2].map((x) => next(values, x, 1)), [0.1, 0.1, 0.5, 0.5, 2]);
-  assert.deepEqual([0, 0.05, 0.1, 0.5, 2].map((x) => next(values, x, -1)), [0, 0, 0, 0.1, 0.5]);
+  assert.deepEqual(
+    [0, 0.05, 0.1, 0.5, 2].map((x) => next(values, x, 1)),
+    [0.1, 0.1, 0.5, 0.5, 2],
+  );
+  assert.deepEqual(
+    [0, 0.05, 0.1, 0.5, 2].map((x) => next(values, x, -1)),
+    [0, 0, 0, 0.1, 0.5],
+  );
 });
 
 test("a stroke's points are evenly spaced and end where it ends", () => {

@@ -30,13 +30,16 @@ export function trace(points, x, y) {
   return d;
 }
 
-/** A chart with a title; `draw` shows lines {label, color, dash, points: [[step, value], ...]} and references {label, value}. */
+/** A chart; `draw` shows lines {label, color, dash, points: [[step, value], ...]} and references {label, value}. */
 export class Chart {
   constructor(title, { least = [], note = "" } = {}) {
     Object.assign(this, { title, least });
     this.plot = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
     this.axis = s("path", {
-      class: "axis", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}`, fill: "none", stroke: "currentColor",
+      class: "axis",
+      d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}`,
+      fill: "none",
+      stroke: "currentColor",
     });
     const text = (x, y, anchor) => s("text", { x, y, "text-anchor": anchor });
     this.high = text(LEFT - 4, TOP + 8, "end");
@@ -46,13 +49,23 @@ export class Chart {
     this.body = s("g");
     this.plot.append(this.axis, this.high, this.low, this.first, this.last, this.body);
     this.key = h("p", { class: "key" });
-    this.element = h("figure", { class: "chart" }, h("figcaption", {}, title, note && h("small", {}, ` ${note}`)), this.plot, this.key);
+    this.element = h(
+      "figure",
+      { class: "chart" },
+      h("figcaption", {}, title, note && h("small", {}, ` ${note}`)),
+      this.plot,
+      this.key,
+    );
     this.paths = [];
     this.shape = "";
   }
 
   draw(lines, references = []) {
-    const [low, high] = range(lines, references.map((r) => r.value), this.least);
+    const [low, high] = range(
+      lines,
+      references.map((r) => r.value),
+      this.least,
+    );
     const last = Math.max(1, ...lines.map(({ points }) => points.at(-1)?.[0] ?? 0));
     const x = (step) => LEFT + (step / last) * (WIDTH - LEFT - RIGHT);
     const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
@@ -60,16 +73,45 @@ export class Chart {
     const shape = all.map(({ label, color, dash }) => label + color + dash).join();
     if (shape !== this.shape) {
       this.shape = shape;
-      this.paths = all.map(({ color, dash }) => s("path", {
-        fill: "none", stroke: color, "stroke-width": 1.8, "stroke-dasharray": dash, "stroke-linejoin": "round",
-      }));
+      this.paths = all.map(({ color, dash }) =>
+        s("path", {
+          fill: "none",
+          stroke: color,
+          "stroke-width": 1.8,
+          "stroke-dasharray": dash,
+          "stroke-linejoin": "round",
+        }),
+      );
       this.body.replaceChildren(...this.paths);
-      this.key.replaceChildren(...all.map(({ label, color, dash }) => h("span", {},
-        s("svg", { viewBox: "0 0 24 8", width: 24, height: 8, "aria-hidden": "true" },
-          s("path", { d: "M0 4H24", stroke: color, "stroke-width": 2, "stroke-dasharray": dash })), label)));
+      this.key.replaceChildren(
+        ...all.map(({ label, color, dash }) =>
+          h(
+            "span",
+            {},
+            s(
+              "svg",
+              { viewBox: "0 0 24 8", width: 24, height: 8, "aria-hidden": "true" },
+              s("path", { d: "M0 4H24", stroke: color, "stroke-width": 2, "stroke-dasharray": dash }),
+            ),
+            label,
+          ),
+        ),
+      );
     }
     all.forEach(({ points, value }, i) => {
-      this.paths[i].setAttribute("d", points ? trace(points, x, y) : trace([[0, value], [last, value]], x, y));
+      this.paths[i].setAttribute(
+        "d",
+        points
+          ? trace(points, x, y)
+          : trace(
+              [
+                [0, value],
+                [last, value],
+              ],
+              x,
+              y,
+            ),
+      );
     });
     say(this.high, number(high));
     say(this.low, number(low));
@@ -79,8 +121,9 @@ export class Chart {
 
   /** Tell in words what the chart shows, for those who do not see it. */
   describe(lines, references = []) {
-    const ends = lines.filter(({ points }) => points.length).map(({ label, points }) => `${label}: from ` +
-      `${number(points[0][1])} to ${number(points.at(-1)[1])}`);
+    const ends = lines
+      .filter(({ points }) => points.length)
+      .map(({ label, points }) => `${label}: from ` + `${number(points[0][1])} to ${number(points.at(-1)[1])}`);
     const fixed = references.map(({ label, value }) => `${label}: ${number(value)}`);
     this.plot.setAttribute("aria-label", [`${this.title} over the steps`, ...ends, ...fixed].join("; "));
   }

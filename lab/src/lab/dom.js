@@ -12,7 +12,8 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** An element of HTML: `h("label", {for: "x"}, "text")`. `on...` are listeners; `undefined` and `false` are left out. */
+/** An element of HTML: `h("label", {for: "x"}, ` +
+  `"text")`. `on...` are listeners; `undefined` and `false` are left out. */
 export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 
 /** An element of SVG. */

@@ -1,11 +1,11 @@
 // The GAN lab: a GAN that is trained in the page while one looks on.
-import { Chart } from "./charts.js";
 import { Controls, label } from "./controls.js";
+import { Curves } from "./curves.js";
 import { Diagram, phaseText } from "./diagram.js";
 import { h, say } from "./dom.js";
+import { meanings, Table } from "./numbers.js";
 import { heart, Pad } from "./pad.js";
 import { Run } from "./run.js";
-import { number, percent } from "./sentences.js";
 import { differences, isState, parse, preset, presetOf, presets, read, shown, write } from "./state.js";
 import style from "./style.css";
 import { background, isDark, watch } from "./theme.js";
@@ -18,16 +18,28 @@ const FRAME = 14; // ms of training between two pictures: one picture for each f
 const CALM = 400; // the same for readers who asked for less motion
 const CHARTS = 200; // ms between two drawings of the curves
 const PART = 2600; // ms for each part of a step when slow motion plays by itself
-const SPEEDS = [[1, "1 step a second"], [5, "5 steps a second"], [20, "20 steps a second"], [60, "60 steps a second"], [0, "as fast as it can"]];
+const SPEEDS = [
+  [1, "1 step a second"],
+  [5, "5 steps a second"],
+  [20, "20 steps a second"],
+  [60, "60 steps a second"],
+  [0, "as fast as it can"],
+];
 const LAYERS = [
-  ["real", "real samples", true], ["fake", "fakes", true], ["surface", "D's output", true], ["manifold", "G's lattice", false],
+  ["real", "real samples", true],
+  ["fake", "fakes", true],
+  ["surface", "D's output", true],
+  ["manifold", "G's lattice", false],
   ["gradients", "gradients on fakes", false],
 ];
 
 let count = 0; // labs on this page, for names of elements
 
 class Lab {
-  constructor(root, { settings, compare, compact = false, onchange, link, chapters = "", hash = !compact, worker = true } = {}) {
+  constructor(
+    root,
+    { settings, compare, compact = false, onchange, link, chapters = "", hash = !compact, worker = true } = {},
+  ) {
     Object.assign(this, { root, compact, onchange, chapters, hash, options: { worker } });
     this.id = `gan-lab-${++count}`;
     this.playing = this.busy = this.slow = false;
@@ -65,21 +77,50 @@ class Lab {
     this.stepper = button("One step", () => this.pauseThen({ steps: 1 }));
     this.slower = button("Slow motion", () => this.setSlow(!this.slow), { "aria-pressed": "false" });
     this.counter = h("output", { class: "step" }, "step 0");
-    const speed = h("select", { id: `${id}-speed`, onchange: () => {
-      this.speed = Number(speed.value);
-      this.since = null;
-    } }, ...SPEEDS.map(([value, text]) => h("option", { value, selected: value === this.speed }, text)));
-    const bar = h("div", { class: "bar", role: "group", "aria-label": "Run" }, this.play, this.stepper, compact ? "" : this.slower,
-      button("Start again", () => this.again()), button("Next seed", () => this.nextSeed()), compact ? "" : h("label", { for: speed.id }, "Speed"), compact ? "" : speed, this.counter);
+    const speed = h(
+      "select",
+      {
+        id: `${id}-speed`,
+        onchange: () => {
+          this.speed = Number(speed.value);
+          this.since = null;
+        },
+      },
+      ...SPEEDS.map(([value, text]) => h("option", { value, selected: value === this.speed }, text)),
+    );
+    const bar = h(
+      "div",
+      { class: "bar", role: "group", "aria-label": "Run" },
+      this.play,
+      this.stepper,
+      compact ? "" : this.slower,
+      button("Start again", () => this.again()),
+      button("Next seed", () => this.nextSeed()),
+      compact ? "" : h("label", { for: speed.id }, "Speed"),
+      compact ? "" : speed,
+      this.counter,
+    );
     this.message = h("p", { class: "message", role: "alert", hidden: true });
     this.stage = h("div", { class: "runs" });
-    this.numbers = h("table", { class: "numbers" });
+    this.table = new Table();
 
     if (compact) {
-      this.seed = h("input", { id: `${id}-seed`, type: "number", min: 0, max: 4294967295, step: 1,
-        onchange: () => this.change("seed", parse("seed", this.seed.value)) });
-      this.root.replaceChildren(h("style", {}, style), bar, h("div", { class: "row seed" }, h("label", { for: this.seed.id }, "Seed"), this.seed),
-        this.message, h("div", { class: "body" }, this.stage, this.numbers), link ? h("p", {}, h("a", { href: link }, "Open in the lab")) : "");
+      this.seed = h("input", {
+        id: `${id}-seed`,
+        type: "number",
+        min: 0,
+        max: 4294967295,
+        step: 1,
+        onchange: () => this.change("seed", parse("seed", this.seed.value)),
+      });
+      this.root.replaceChildren(
+        h("style", {}, style),
+        bar,
+        h("div", { class: "row seed" }, h("label", { for: this.seed.id }, "Seed"), this.seed),
+        this.message,
+        h("div", { class: "body" }, this.stage, this.table.element),
+        link ? h("p", {}, h("a", { href: link }, "Open in the lab")) : "",
+      );
     } else this.buildWhole(bar, button);
     this.root.classList.add("gan-lab");
     this.root.classList.toggle("compact", compact);
@@ -89,48 +130,112 @@ class Lab {
 
   buildWhole(bar, button) {
     const { id } = this;
-    this.preset = h("select", { id: `${id}-preset`, onchange: () => this.choose(this.preset.value) },
-      h("option", { value: "" }, "your own settings"), ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)));
+    this.preset = h(
+      "select",
+      { id: `${id}-preset`, onchange: () => this.choose(this.preset.value) },
+      h("option", { value: "" }, "your own settings"),
+      ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)),
+    );
     this.look = h("p", { class: "look" });
-    this.layerBox = h("fieldset", { class: "layers" }, h("legend", {}, "Show"), ...LAYERS.map(([name, text, on]) => h("label", { class: `layer-${name}` },
-      h("input", { type: "checkbox", checked: on, name: `layer-${name}`, onchange: ({ target }) => {
-        this.layers[name] = target.checked;
-        this.refresh();
-      } }), h("span", { class: "swatch", "aria-hidden": "true" }), text)));
+    this.layerBox = h(
+      "fieldset",
+      { class: "layers" },
+      h("legend", {}, "Show"),
+      ...LAYERS.map(([name, text, on]) =>
+        h(
+          "label",
+          { class: `layer-${name}` },
+          h("input", {
+            type: "checkbox",
+            checked: on,
+            name: `layer-${name}`,
+            onchange: ({ target }) => {
+              this.layers[name] = target.checked;
+              this.refresh();
+            },
+          }),
+          h("span", { class: "swatch", "aria-hidden": "true" }),
+          text,
+        ),
+      ),
+    );
 
     this.meaning = h("details", { class: "group meaning" }, h("summary", {}, "What the numbers mean"), meanings());
     this.diagram = new Diagram();
     this.phase = h("p", { class: "phase", "aria-live": "polite" });
     this.slowPlay = button("Play the parts", () => this.toggleParts());
-    this.slowPanel = h("section", { class: "slow", "aria-label": "Slow motion", hidden: true }, this.diagram.element,
-      h("div", {}, h("div", { class: "bar" }, button("Next part", () => this.nextPart()), this.slowPlay), this.phase));
+    this.slowPanel = h(
+      "section",
+      { class: "slow", "aria-label": "Slow motion", hidden: true },
+      this.diagram.element,
+      h(
+        "div",
+        {},
+        h(
+          "div",
+          { class: "bar" },
+          button("Next part", () => this.nextPart()),
+          this.slowPlay,
+        ),
+        this.phase,
+      ),
+    );
 
-    this.charts = {
-      loss: new Chart("Losses"), modes: new Chart("Modes", { least: [0, 1], note: "shares" }),
-      js: new Chart("JS divergence", { least: [0], note: "nats" }),
-      kl: new Chart("KL divergences", { least: [0], note: "nats" }), radius: new Chart("Distance from (0, 0)", { least: [0] }),
-    };
+    this.curves = new Curves();
     this.controls = new Controls(id, (name, value) => this.change(name, value));
     this.pad = new Pad(id, (drawing) => this.change("drawing", drawing));
     this.controls.groups[0].querySelector(".rows").after(this.pad.element);
-    this.compareBox = h("input", { type: "checkbox", id: `${id}-compare`, onchange: () => this.setCompare(this.compareBox.checked) });
+    this.compareBox = h("input", {
+      type: "checkbox",
+      id: `${id}-compare`,
+      onchange: () => this.setCompare(this.compareBox.checked),
+    });
     this.tabs = ["A", "B"].map((name, i) => button(`Settings of ${name}`, () => this.edit(i)));
-    this.tabBar = h("div", { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true }, ...this.tabs);
+    this.tabBar = h(
+      "div",
+      { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true },
+      ...this.tabs,
+    );
     this.list = h("p", { class: "differences", hidden: true });
     this.printed = h("p", { class: "printed" });
     this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
     this.copied = h("output", {});
-    this.body = h("div", { class: "body" }, this.stage, h("div", { class: "watch" }, this.layerBox, this.numbers,
-      this.meaning),
-    h("div", { class: "settings" },
-      h("div", { class: "bar" }, h("label", { class: "check", for: this.compareBox.id }, this.compareBox, "Compare two runs"), this.tabBar),
-      this.list, this.controls.element),
-    h("div", { class: "charts" }, ...Object.values(this.charts).map((chart) => chart.element)));
-    this.root.replaceChildren(h("style", {}, style),
+    this.body = h(
+      "div",
+      { class: "body" },
+      this.stage,
+      h("div", { class: "watch" }, this.layerBox, this.table.element, this.meaning),
+      h(
+        "div",
+        { class: "settings" },
+        h(
+          "div",
+          { class: "bar" },
+          h("label", { class: "check", for: this.compareBox.id }, this.compareBox, "Compare two runs"),
+          this.tabBar,
+        ),
+        this.list,
+        this.controls.element,
+      ),
+      this.curves.element,
+    );
+    this.root.replaceChildren(
+      h("style", {}, style),
       h("div", { class: "bar top" }, h("label", { for: this.preset.id }, "Experiment"), this.preset, this.look),
-      bar, this.message, this.slowPanel, this.body,
-      h("div", { class: "bar share" }, h("label", { for: this.address.id }, "Link to this experiment"), this.address,
-        button("Copy link", () => this.copy()), this.copied), this.printed);
+      bar,
+      this.message,
+      this.slowPanel,
+      this.body,
+      h(
+        "div",
+        { class: "bar share" },
+        h("label", { for: this.address.id }, "Link to this experiment"),
+        this.address,
+        button("Copy link", () => this.copy()),
+        this.copied,
+      ),
+      this.printed,
+    );
   }
 
   // ---- settings ----------------------------------------------------------------------------------------------------
@@ -173,8 +278,11 @@ class Lab {
     this.tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === this.editing)));
     if (b) {
       const name = (key) => label[key] ?? key;
-      const text = differ.map((key) => (key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`));
-      this.list.textContent = text.length ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
+      const text = differ.map((key) =>
+        key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`,
+      );
+      this.list.textContent = text.length
+        ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
         : "A and B have the same settings. Change one of B: everything else stays equal.";
     }
     this.runs.forEach((run) => {
@@ -183,23 +291,33 @@ class Lab {
       run.element.setAttribute("aria-label", `Run ${run.name}`);
     });
     const game = all.every(({ game }) => game === "dirac");
-    const modes = all.some((s) => s.game === "points" && ["ring", "grid", "gaussians"].includes(s.data));
-    for (const [key, chart] of Object.entries(this.charts)) {
-      chart.element.hidden = (key === "radius") !== game || (key === "modes" && !modes);
-    }
+    this.curves.choose(all);
     this.layerBox.hidden = this.meaning.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
-    const told = (settings) => differences(complete({}), settings).map((key) => `${key} ${shown(settings[key])}`).join(", ");
-    this.printed.textContent = all.map((s, i) => `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ` +
-      `${told(s) || "none"}.`).join(" ");
+    const told = (settings) =>
+      differences(complete({}), settings)
+        .map((key) => `${key} ${shown(settings[key])}`)
+        .join(", ");
+    this.printed.textContent = all
+      .map(
+        (s, i) =>
+          `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ` + `${told(s) || "none"}.`,
+      )
+      .join(" ");
     this.address.value = location.href.replace(/#.*/, "") + write(a, b);
   }
 
   tellPreset(name) {
     const { text, chapter } = presets[name] ?? {};
-    this.look.replaceChildren(...(text ? [text] : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
-      ...(chapter && this.chapters !== null ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "The chapter")] : []));
+    this.look.replaceChildren(
+      ...(text
+        ? [text]
+        : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
+      ...(chapter && this.chapters !== null
+        ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "The chapter")]
+        : []),
+    );
   }
 
   /** Take a new value of the run that is being edited, or tell why not. */
@@ -207,7 +325,8 @@ class Lab {
     const all = this.runs.map((run) => run.settings);
     const changed = { ...all[this.editing], [name]: value };
     if (changed.data === "drawn" && !changed.drawing) changed.drawing = heart();
-    if (changed.decay_from && changed.decay_from >= changed.steps) changed[name === "steps" ? "decay_from" : "steps"] = name === "steps" ? 0 : 2 * changed.decay_from;
+    if (changed.decay_from && changed.decay_from >= changed.steps)
+      changed[name === "steps" ? "decay_from" : "steps"] = name === "steps" ? 0 : 2 * changed.decay_from;
     try {
       all[this.editing] = complete(changed);
       this.warn("");
@@ -271,7 +390,8 @@ class Lab {
     try {
       await navigator.clipboard.writeText(this.address.value);
       say(this.copied, "Copied.");
-    } catch { // a page in a frame may not write to the clipboard
+    } catch {
+      // a page in a frame may not write to the clipboard
       this.address.select();
       say(this.copied, document.execCommand("copy") ? "Copied." : "Press Ctrl+C to copy the marked link.");
     }
@@ -325,7 +445,9 @@ class Lab {
     const { turn } = this;
     const { surface, manifold, gradients } = this.layers;
     try {
-      await Promise.all(this.runs.map((run) => run.ask({ fresh: !this.playing, ...job, view: { surface, manifold, gradients } })));
+      await Promise.all(
+        this.runs.map((run) => run.ask({ fresh: !this.playing, ...job, view: { surface, manifold, gradients } })),
+      );
     } catch (error) {
       if (turn === this.turn) this.warn(`The run had to stop: ${error.message}`);
       this.playing = false;
@@ -362,7 +484,7 @@ class Lab {
     this.work({ steps });
   }
 
-  /** How many steps of all runs fit into so many ms, by their last pace; a picture is to cost less than what it shows. */
+  /** How many steps of all runs fit into so many ms, by their last pace; a picture costs less than what it shows. */
   most(ms) {
     const pace = Math.max(...this.runs.map((run) => run.pace || 0));
     const shown = Math.max(...this.runs.map((run) => run.shown || 0));
@@ -459,62 +581,16 @@ class Lab {
       run.key(this.layers, this.colors);
       if (!this.playing) run.describe();
     }
-    say(this.counter, runs.length === 2 && runs[0].step !== runs[1].step ? `steps ${runs[0].step} and ${runs[1].step}` : `step ${runs[0].step}`);
+    say(
+      this.counter,
+      runs.length === 2 && runs[0].step !== runs[1].step
+        ? `steps ${runs[0].step} and ${runs[1].step}`
+        : `step ${runs[0].step}`,
+    );
     this.tellPart();
-    this.showTable();
-    if (!this.compact) this.showCharts();
+    this.table.draw(runs);
+    if (!this.compact) this.curves.draw(runs, !this.playing);
     this.play.disabled = runs.every((run) => run.over);
-  }
-
-  showTable() {
-    const columns = this.runs.map(figures);
-    const names = [...new Set(columns.flatMap((column) => Object.keys(column)))];
-    const shape = names.join() + columns.length;
-    if (shape !== this.shape) {
-      this.shape = shape;
-      this.cells = names.map(() => columns.map(() => h("td")));
-      this.numbers.replaceChildren(h("caption", {}, "Measured"),
-        ...(columns.length > 1 ? [h("tr", {}, h("td"), ...this.runs.map(({ name }) => h("th", { scope: "col" }, name)))] : []),
-        ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), ...this.cells[i])));
-    }
-    names.forEach((name, i) => columns.forEach((column, j) => say(this.cells[i][j], column[name] ?? "–")));
-  }
-
-  showCharts() {
-    const lines = { loss: [], modes: [], js: [], kl: [], radius: [] };
-    const floors = { js: [], kl: [] };
-    this.runs.forEach((run, i) => {
-      const which = this.runs.length > 1 ? ` ${run.name}` : "";
-      const line = (chart, list, name, color, dash, y) => lines[chart].push({
-        label: name + which, color: `var(--${color}${i ? "-b" : ""})`, dash: i ? `${dash} ${dash ? "" : "7 2"}`.trim() : dash,
-        points: list.map((entry) => [entry.step, y(entry)]),
-      });
-      const { records, measures, measure: m } = run;
-      if (run.settings.game === "dirac") {
-        const distances = (run.path ?? []).map(([theta, psi, step]) => ({ step, value: Math.hypot(theta, psi) }));
-        line("radius", distances, "distance", "fake", "", (r) => r.value);
-        return;
-      }
-      line("loss", records, "D", "disc", "", (r) => r.lossD);
-      line("loss", records, "G", "fake", "4 2", (r) => r.lossG);
-      if (m?.of) {
-        line("modes", measures, `covered (of ${m.of})`, "real", "", (r) => r.modes / r.of);
-        line("modes", measures, "near a mode", "fake", "4 2", (r) => r.nearMode);
-      }
-      line("js", measures, "JS", "disc", "", (r) => r.js);
-      line("kl", measures, "KL(real‖fake)", "real", "", (r) => r.klRealFake);
-      line("kl", measures, "KL(fake‖real)", "fake", "4 2", (r) => r.klFakeReal);
-      if (m && (i === 0 || m.jsFloor !== this.runs[0].measure?.jsFloor)) {
-        const whose = this.runs.every((other) => other.measure?.jsFloor === m.jsFloor) ? "" : which;
-        floors.js.push({ label: `floor${whose}: real against real`, value: m.jsFloor });
-        floors.kl.push({ label: `floor${whose}`, value: m.klFloor });
-      }
-    });
-    for (const [name, chart] of Object.entries(this.charts)) {
-      if (chart.element.hidden) continue;
-      chart.draw(lines[name], floors[name]);
-      if (!this.playing) chart.describe(lines[name], floors[name]);
-    }
   }
 
   destroy() {
@@ -533,44 +609,14 @@ class Lab {
   }
 }
 
-// The table's column of a run.
-function figures({ settings, step, measure: m, snapshot: s, radius, path }) {
-  if (settings.game === "dirac") {
-    const [theta, psi] = path?.at(-1) ?? [];
-    return { step: `${step}`, "θ": number(theta), "ψ": number(psi), "distance from (0, 0)": number(radius?.now) };
-  }
-  const critic = settings.loss === "wasserstein";
-  return {
-    ...(m?.of === 0 ? {} : {
-      "modes covered": m ? `${m.modes} of ${m.of}` : "–", "near a mode": m ? percent(m.nearMode) : "–", "at the fullest mode": m ? percent(m.largestShare) : "–",
-    }),
-    "JS (floor)": m ? `${number(m.js)} (${number(m.jsFloor)})` : "–",
-    "KL real‖fake (floor)": m ? `${number(m.klRealFake)} (${number(m.klFloor)})` : "–",
-    "KL fake‖real (floor)": m ? `${number(m.klFakeReal)} (${number(m.klFloor)})` : "–",
-    "loss of D": number(s?.lossD), "loss of G": number(s?.lossG),
-    [critic ? "mean score, real / fake" : "mean logit, real / fake"]: `${number(s?.logitReal)} / ${number(s?.logitFake)}`,
-    "D is right": s ? percent(s.accuracyD) : "–", "slope of D at fakes": number(s?.slopeD),
-  };
-}
-
-const MEANINGS = [
-  ["modes covered", "Modes with at least one of 2,500 samples within three standard deviations."],
-  ["near a mode", "Share of the samples within three standard deviations of a mode; of real data it is 98.9 %."],
-  ["at the fullest mode", "Share of the samples that are nearest to one and the same mode. Even shares: 1 / number of modes."],
-  ["JS, KL", "How far the samples' histogram is from the data's, in nats, without D's help. KL(real‖fake) grows where data have no samples, " +
-    "KL(fake‖real) where samples have no data. The floor is what two sets of real points give: nobody can do better on average."],
-  ["D is right", "Share of right decisions on real points and fakes. For losses of pairs: how often the real one of a pair scores higher."],
-  ["slope of D at fakes", "How steep D is where the fakes are: this is the signal that G gets."],
-];
-const meanings = () => h("dl", {}, ...MEANINGS.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]));
-
 /**
  * Build the lab inside an element.
  *
  * @param {HTMLElement} element its content is replaced
  * @param {object} [options] `settings`: of the experiment, those that differ from the defaults; `compare`: true, or the
  *   settings in which a second run differs; `compact`: the short form for chapters, with `link` as the address of the
- *   whole lab; `onchange(a, b)`: called with complete settings (b: null or those of the second run) after each change by the reader;
+ *   whole lab; `onchange(a, b)`: called after each change by the reader with complete settings (b: null or the
+ *   second run's);
  *   `chapters`: what comes before the address of a chapter, or null for no links; `hash`: whether the page's fragment
  *   holds the experiment (so in the whole form); `worker`: false to train on the page itself
  * @returns {{destroy: function(), settings: function(): object, set: function(object), state: function(): object}}
@@ -583,9 +629,21 @@ export function render(element, options) {
     set: (settings) => lab.begin(complete(settings)),
     /** What is measured at this moment, for tests and benchmarks. */
     state: () => ({
-      playing: lab.playing, busy: lab.busy, due: Boolean(lab.pictureDue || lab.chartsDue), timing: { ...lab.timing },
+      playing: lab.playing,
+      busy: lab.busy,
+      due: Boolean(lab.pictureDue || lab.chartsDue),
+      timing: { ...lab.timing },
       runs: lab.runs.map(({ name, settings, step, diverged, over, measure, snapshot, radius, ids, runner }) => ({
-        name, settings, step, diverged, over, measure, snapshot, radius, ids, mode: runner.mode,
+        name,
+        settings,
+        step,
+        diverged,
+        over,
+        measure,
+        snapshot,
+        radius,
+        ids,
+        mode: runner.mode,
       })),
     }),
   };

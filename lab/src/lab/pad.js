@@ -17,7 +17,10 @@ export function heart() {
   const points = [];
   for (let i = 0; i < 72; i++) {
     const t = (i / 72) * 2 * Math.PI;
-    points.push(Math.sin(t) ** 3, (13 * Math.cos(t) - 5 * Math.cos(2 * t) - 2 * Math.cos(3 * t) - Math.cos(4 * t)) / 16 + 0.1);
+    points.push(
+      Math.sin(t) ** 3,
+      (13 * Math.cos(t) - 5 * Math.cos(2 * t) - 2 * Math.cos(3 * t) - Math.cos(4 * t)) / 16 + 0.1,
+    );
   }
   return encodeDrawing(points);
 }
@@ -29,15 +32,32 @@ export class Pad {
     this.cursor = [0, 0];
     this.down = false; // the pen, when drawing by keys
     this.canvas = h("canvas", {
-      width: 480, height: 480, tabindex: 0, role: "application", "aria-label": "Drawing pad", "aria-describedby": `${id}-pad-help`,
+      width: 480,
+      height: 480,
+      tabindex: 0,
+      role: "application",
+      "aria-label": "Drawing pad",
+      "aria-describedby": `${id}-pad-help`,
     });
     this.status = h("output", { class: "pad-status" });
-    this.element = h("div", { class: "pad", hidden: true },
-      h("p", { id: `${id}-pad-help`, class: "pad-help" }, "Draw with mouse, pen or finger. By keys: arrows move the cross (with Shift in " +
-        "small steps), Space sets a point, Enter lowers or lifts the pen, Backspace takes the last stroke back."),
-      this.canvas, h("div", { class: "bar" },
+    this.element = h(
+      "div",
+      { class: "pad", hidden: true },
+      h(
+        "p",
+        { id: `${id}-pad-help`, class: "pad-help" },
+        "Draw with mouse, pen or finger. By keys: arrows move the cross (with Shift in " +
+          "small steps), Space sets a point, Enter lowers or lifts the pen, Backspace takes the last stroke back.",
+      ),
+      this.canvas,
+      h(
+        "div",
+        { class: "bar" },
         h("button", { type: "button", onclick: () => this.undo() }, "Undo stroke"),
-        h("button", { type: "button", onclick: () => this.clear() }, "Clear")), this.status);
+        h("button", { type: "button", onclick: () => this.clear() }, "Clear"),
+      ),
+      this.status,
+    );
     const at = (event) => {
       const box = this.canvas.getBoundingClientRect();
       const place = (share) => Math.max(-EXTENT, Math.min(EXTENT, (2 * share - 1) * EXTENT));
@@ -120,7 +140,9 @@ export class Pad {
     this.colors = colors;
     if (!this.count || encodeDrawing(this.strokes.flat(2)) !== drawing) {
       const points = decodeDrawing(drawing);
-      this.strokes = points.length ? [Array.from({ length: points.length / 2 }, (_, i) => [points[2 * i], points[2 * i + 1]])] : [];
+      this.strokes = points.length
+        ? [Array.from({ length: points.length / 2 }, (_, i) => [points[2 * i], points[2 * i + 1]])]
+        : [];
     }
     this.draw();
   }
@@ -142,7 +164,11 @@ export class Pad {
     context.moveTo(x, y - 14);
     context.lineTo(x, y + 14);
     context.stroke();
-    say(this.status, `Cross at (${this.cursor.map((v) => v.toFixed(2)).join(", ")}), pen ${this.down ? "down" : "up"}, ${this.count} ` +
-      `point${this.count === 1 ? "" : "s"}${this.count >= MOST ? ": no room for more" : ""}.`);
+    say(
+      this.status,
+      `Cross at (${this.cursor.map((v) => v.toFixed(2)).join(", ")}), pen ${this.down ? "down" : "up"}, ` +
+        `${this.count} ` +
+        `point${this.count === 1 ? "" : "s"}${this.count >= MOST ? ": no room for more" : ""}.`,
+    );
   }
 }

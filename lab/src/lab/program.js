@@ -1,5 +1,5 @@
-// The program of a worker that holds one run: settings come first, then jobs, one answer for each. Where a page allows no
-// workers it takes the session from here and lets it work itself; the engine is thus in the page's script only once.
+// The program of a worker that holds one run: settings come first, then jobs, one answer for each. A page that allows no
+// workers takes the session from here and lets it work itself: the engine is in the page's script only once.
 import { Session } from "./session.js";
 
 let session;

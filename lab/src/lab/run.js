@@ -15,7 +15,15 @@ export class Run {
     this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
     this.legend = h("div", { class: "legend" });
     this.title = h("p", { class: "title" });
-    this.element = h("section", { class: `run run-${name}`, "aria-label": "Run" }, this.title, this.canvas, this.legend, this.badge, this.sentence);
+    this.element = h(
+      "section",
+      { class: `run run-${name}`, "aria-label": "Run" },
+      this.title,
+      this.canvas,
+      this.legend,
+      this.badge,
+      this.sentence,
+    );
   }
 
   /** Begin anew, at step 0. */
@@ -26,7 +34,16 @@ export class Run {
     const View = settings.game === "dirac" ? DiracView : PlaneView;
     if (!(this.view instanceof View) || this.view.constructor !== View) this.view = new View(this.canvas);
     Object.assign(this, {
-      step: 0, diverged: null, over: false, records: [], measures: [], snapshot: null, part: null, ids: "", spoken: -Infinity, pace: NaN,
+      step: 0,
+      diverged: null,
+      over: false,
+      records: [],
+      measures: [],
+      snapshot: null,
+      part: null,
+      ids: "",
+      spoken: -Infinity,
+      pace: NaN,
     });
     this.extent = undefined;
   }
@@ -48,7 +65,10 @@ export class Run {
       Object.assign(this, { path: answer.path, radius: answer.radius, extent: answer.extent, field: answer.field });
       return;
     }
-    for (const [list, added, least] of [["records", answer.records, RECORD], ["measures", answer.measures, MEASURE]]) {
+    for (const [list, added, least] of [
+      ["records", answer.records, RECORD],
+      ["measures", answer.measures, MEASURE],
+    ]) {
       const every = interval(least, answer.steps);
       this[list] = [...this[list], ...added].filter(({ step }, i, all) => step % every === 0 || i === all.length - 1);
     }
@@ -57,7 +77,8 @@ export class Run {
     if (old && !answer.snapshot.surface) answer.snapshot.surface = old.surface;
     // In slow motion each part of a step brings something: what came before in this step stays in the picture.
     this.batch = answer.phase && {
-      ...(answer.phase.player === this.batch?.player && answer.phase.phase !== "latents" ? this.batch : {}), ...answer.phase,
+      ...(answer.phase.player === this.batch?.player && answer.phase.phase !== "latents" ? this.batch : {}),
+      ...answer.phase,
     };
   }
 
@@ -87,18 +108,37 @@ export class Run {
     if (plane && layers.surface && snapshot.surface) {
       const scale = surfaceScale(settings.loss, snapshot.surface, snapshot);
       const stops = [-1, -0.5, 0, 0.5, 1].map((t) => `rgb(${tint(colors, t).map(Math.round)})`);
-      parts.push(h("span", {}, "fake"), h("span", {},
-        h("span", { class: "bar-of-colors", style: `background: linear-gradient(to right, ${stops})` }),
-        h("span", { class: "ticks" }, ...[scale.low, scale.middle, scale.high].map((x) => h("span", {}, number(x))))),
-      h("span", {}, "real"), h("small", {}, scale.label));
+      parts.push(
+        h("span", {}, "fake"),
+        h(
+          "span",
+          {},
+          h("span", { class: "bar-of-colors", style: `background: linear-gradient(to right, ${stops})` }),
+          h("span", { class: "ticks" }, ...[scale.low, scale.middle, scale.high].map((x) => h("span", {}, number(x)))),
+        ),
+        h("span", {}, "real"),
+        h("small", {}, scale.label),
+      );
     }
     if (plane && layers.gradients && snapshot.gradients) {
-      parts.push(h("small", {}, "Arrows: the way in which each fake lowers G's loss. The longest stand for a slope of " +
-        `${number(arrowScale(snapshot.gradients))}.`));
+      parts.push(
+        h(
+          "small",
+          {},
+          "Arrows: the way in which each fake lowers G's loss. The longest stand for a slope of " +
+            `${number(arrowScale(snapshot.gradients))}.`,
+        ),
+      );
     }
     if (settings.game === "dirac") {
-      parts.push(h("small", {}, "Across: θ, the fake. Up: ψ, D's slope. Arrows: where both players walk; line: where they have " +
-        "been, from the square; blue: the resting point."));
+      parts.push(
+        h(
+          "small",
+          {},
+          "Across: θ, the fake. Up: ψ, D's slope. Arrows: where both players walk; line: where they have " +
+            "been, from the square; blue: the resting point.",
+        ),
+      );
     }
     this.legend.replaceChildren(...parts);
   }
@@ -121,10 +161,15 @@ export class Run {
     if (settings.game === "dirac") {
       if (!this.path) return;
       const [theta, psi] = this.path.at(-1);
-      text += `The Dirac-GAN's plane of θ and ψ with the field of both players' directions; the path has come to (${number(theta)}, ${number(psi)}).`;
+      text +=
+        `The Dirac-GAN's plane of θ and ψ with the field of both players' directions; the path has come to ` +
+        `(${number(theta)}, ${number(psi)}).`;
     } else {
       text += "Real samples as squares, generated ones as discs, over D's output as colour. ";
-      if (measure?.of) text += `${measure.modes} of ${measure.of} modes are covered, ${percent(measure.nearMode)} of samples are near one. `;
+      if (measure?.of)
+        text +=
+          `${measure.modes} of ${measure.of} modes are covered, ${percent(measure.nearMode)} of samples are ` +
+          `near one. `;
       if (snapshot) text += `D is right in ${percent(snapshot.accuracyD)} of cases.`;
     }
     this.canvas.setAttribute("aria-label", text);

@@ -23,7 +23,8 @@ export class Runner {
     const url = URL.createObjectURL(new Blob([`(${program})(self)`], { type: "text/javascript" }));
     try {
       this.worker = new Worker(url);
-    } catch { // a page may forbid workers
+    } catch {
+      // a page may forbid workers
       URL.revokeObjectURL(url);
       return;
     }

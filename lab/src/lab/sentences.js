@@ -2,7 +2,7 @@
 // first that holds is used. A rule reports numbers; it never claims a cause that was not measured.
 
 const SAMPLES = "2,500";
-export const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}\u00a0%`; // not to be parted
+export const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}\u00a0%`; // unparted
 export const LN2 = Math.LN2;
 
 /** A number for reading: three significant digits, no exponent where it can be helped. */
@@ -15,7 +15,8 @@ export function number(value) {
 }
 
 const real3 = "98.9\u00a0%"; // 1 − exp(−9/2): how much of a Gaussian in the plane lies within three standard deviations
-const within = (m, of = `${SAMPLES} samples`) => `${m.nearMode ? `${percent(m.nearMode)} of ${of} lie` : `not one of ${of} lies`} ` +
+const within = (m, of = `${SAMPLES} samples`) =>
+  `${m.nearMode ? `${percent(m.nearMode)} of ${of} lie` : `not one of ${of} lies`} ` +
   `within three standard deviations of a mode (real data: ${real3})`;
 const critic = (settings) => settings.loss === "wasserstein";
 const paired = (settings) => settings.loss === "relativistic";
@@ -24,25 +25,35 @@ const logistic = (settings) => ["non-saturating", "saturating"].includes(setting
 // Where the samples are. The state is {settings, step, diverged, stats, measure, before}: `stats` are the snapshot's
 // numbers, `measure` the newest measurement and `before` one from about the middle of the run, or undefined.
 export const places = [
-  { id: "diverged", warn: "diverged", when: ({ diverged }) => diverged, text: ({ diverged }) => `Diverged: ${diverged}. Training has stopped.` },
+  {
+    id: "diverged",
+    warn: "diverged",
+    when: ({ diverged }) => diverged,
+    text: ({ diverged }) => `Diverged: ${diverged}. Training has stopped.`,
+  },
   {
     id: "start",
     when: ({ step, measure }) => !step || !measure,
-    text: ({ step }) => (step ? "Not measured yet." : "Nothing is trained yet: the fakes lie where the generator's random " +
-      "starting weights put the noise. Press Play."),
+    text: ({ step }) =>
+      step
+        ? "Not measured yet."
+        : "Nothing is trained yet: the fakes lie where the generator's random " +
+          "starting weights put the noise. Press Play.",
   },
   {
     id: "one-mode",
     warn: "collapse: all samples near one mode",
     when: ({ measure: m }) => m.of > 1 && m.largestShare >= 0.9 && m.nearMode >= 0.5,
-    text: ({ measure: m }) => `Mode collapse: all samples are near one mode. Of ${SAMPLES} samples, ` +
+    text: ({ measure: m }) =>
+      `Mode collapse: all samples are near one mode. Of ${SAMPLES} samples, ` +
       `${percent(m.largestShare)} are nearest to the same one of ${m.of} modes.`,
   },
   {
     id: "gathered",
     warn: "collapse: samples gathered, modes lost",
     when: ({ measure: m }) => m.of > 1 && m.largestShare >= Math.max(0.5, 2 / m.of) && m.modes < m.of,
-    text: ({ measure: m }) => `Mode collapse: ${percent(m.largestShare)} of ${SAMPLES} samples are nearest to the same one ` +
+    text: ({ measure: m }) =>
+      `Mode collapse: ${percent(m.largestShare)} of ${SAMPLES} samples are nearest to the same one ` +
       `of ${m.of} modes (an even spread gives ${percent(1 / m.of)}), and ${within(m, "them")}.`,
   },
   {
@@ -53,38 +64,44 @@ export const places = [
   {
     id: "thin",
     when: ({ measure: m }) => m.of > 0 && m.modes === m.of,
-    text: ({ measure: m }) => `Each of the ${m.of} modes has a sample near it, but only ${within(m)}. Samples between ` +
+    text: ({ measure: m }) =>
+      `Each of the ${m.of} modes has a sample near it, but only ${within(m)}. Samples between ` +
       "modes: not the same as covered.",
   },
   {
     id: "between",
     note: "samples between modes: not the same as covered",
     when: ({ measure: m }) => m.of > 0 && m.nearMode < 0.1,
-    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered, and ${m.nearMode ? "only " : ""}${within(m)}. Samples ` +
+    text: ({ measure: m }) =>
+      `${m.modes} of ${m.of} modes are covered, and ${m.nearMode ? "only " : ""}${within(m)}. Samples ` +
       "between modes: not the same as covered.",
   },
   {
     id: "some",
     when: ({ measure: m }) => m.of > 0,
-    text: ({ measure: m }) => `${m.modes} of ${m.of} modes are covered; near the others not one of ${SAMPLES} samples was ` +
+    text: ({ measure: m }) =>
+      `${m.modes} of ${m.of} modes are covered; near the others not one of ${SAMPLES} samples was ` +
       `seen. ${within(m)}.`,
   },
   {
     id: "disjoint",
     when: ({ measure: m }) => m.js > 0.9 * LN2,
-    text: ({ measure: m }) => `Samples and data hardly share a place: JS is ${number(m.js)}, and ln\u00a02 = 0.693 is the most that ` +
+    text: ({ measure: m }) =>
+      `Samples and data hardly share a place: JS is ${number(m.js)}, and ln\u00a02 = 0.693 is the most that ` +
       "it can be.",
   },
   {
     id: "close",
     when: ({ measure: m }) => m.js <= 1.5 * m.jsFloor,
-    text: ({ measure: m }) => `JS is ${number(m.js)}; two sets of ${SAMPLES} real points give ${number(m.jsFloor)}. At this ` +
+    text: ({ measure: m }) =>
+      `JS is ${number(m.js)}; two sets of ${SAMPLES} real points give ${number(m.jsFloor)}. At this ` +
       "size it can hardly tell samples from data.",
   },
   {
     id: "apart",
     when: () => true,
-    text: ({ measure: m }) => `JS is ${number(m.js)}, ${number(m.js / m.jsFloor)} times what two sets of ${SAMPLES} real points ` +
+    text: ({ measure: m }) =>
+      `JS is ${number(m.js)}, ${number(m.js / m.jsFloor)} times what two sets of ${SAMPLES} real points ` +
       `give (${number(m.jsFloor)}).`,
   },
 ];
@@ -94,26 +111,30 @@ export const judges = [
   { id: "silent", when: ({ diverged, step, stats }) => diverged || !step || !stats, text: () => "" },
   {
     id: "calm",
-    when: ({ settings, stats, measure: m }) => logistic(settings) && m?.of > 1 && m.modes <= m.of / 2 &&
-      Math.abs(stats.lossD - 2 * LN2) < 0.1,
-    text: ({ stats, measure: m }) => `The losses do not show it: D's is ${number(stats.lossD)}, close to 2\u00a0ln\u00a02 = 1.39, which a D ` +
+    when: ({ settings, stats, measure: m }) =>
+      logistic(settings) && m?.of > 1 && m.modes <= m.of / 2 && Math.abs(stats.lossD - 2 * LN2) < 0.1,
+    text: ({ stats, measure: m }) =>
+      `The losses do not show it: D's is ${number(stats.lossD)}, close to 2\u00a0ln\u00a02 = 1.39, which a D ` +
       `that cannot tell would have, with ${m.modes} of ${m.of} modes covered.`,
   },
   {
     id: "critic-wrong",
     when: ({ settings, stats }) => critic(settings) && stats.logitReal <= stats.logitFake,
-    text: ({ stats }) => `The critic scores fakes higher than real samples, by ${number(stats.logitFake - stats.logitReal)}: at ` +
+    text: ({ stats }) =>
+      `The critic scores fakes higher than real samples, by ${number(stats.logitFake - stats.logitReal)}: at ` +
       "this moment it points the wrong way on average.",
   },
   {
     id: "critic",
     when: ({ settings }) => critic(settings),
-    text: ({ stats }) => `The critic scores real samples ${number(stats.logitReal - stats.logitFake)} higher than fakes, on average.`,
+    text: ({ stats }) =>
+      `The critic scores real samples ${number(stats.logitReal - stats.logitFake)} higher than fakes, on average.`,
   },
   {
     id: "paired",
     when: ({ settings }) => paired(settings),
-    text: ({ stats }) => `Of pairs of a real point and a fake, D scores the real one higher in ${percent(stats.accuracyD)}.`,
+    text: ({ stats }) =>
+      `Of pairs of a real point and a fake, D scores the real one higher in ${percent(stats.accuracyD)}.`,
   },
   {
     id: "sure",
@@ -123,7 +144,8 @@ export const judges = [
   {
     id: "unsure",
     when: ({ stats }) => stats.accuracyD <= 0.55,
-    text: ({ stats, measure: m }) => `D is right in ${percent(stats.accuracyD)} of cases, hardly more than a coin. That is so ` +
+    text: ({ stats, measure: m }) =>
+      `D is right in ${percent(stats.accuracyD)} of cases, hardly more than a coin. That is so ` +
       "where samples are good and also where D is weak" +
       (m ? `: JS, measured without D, is ${number(m.js)} (floor ${number(m.jsFloor)}).` : "."),
   },
@@ -171,20 +193,31 @@ export const trends = [
 // The Dirac-GAN: how far both players are from the resting point (0, 0). The state is {step, diverged, radius},
 // with what session.js measures as `radius`.
 export const orbits = [
-  { id: "diverged", warn: "diverged", when: ({ diverged }) => diverged, text: ({ diverged }) => `Diverged: ${diverged}. The game has stopped.` },
+  {
+    id: "diverged",
+    warn: "diverged",
+    when: ({ diverged }) => diverged,
+    text: ({ diverged }) => `Diverged: ${diverged}. The game has stopped.`,
+  },
   {
     id: "start",
     when: ({ step }) => !step,
-    text: () => "One real point at 0, one fake at θ, and a D whose logit is ψ·x. At (0, 0) both rest. Press Play to see " +
+    text: () =>
+      "One real point at 0, one fake at θ, and a D whose logit is ψ·x. At (0, 0) both rest. Press Play to see " +
       "whether they get there.",
   },
   {
     id: "rest",
     when: ({ radius: r }) => r.now < 0.01 * r.start,
-    text: ({ radius: r }) => `The players have come from ${number(r.start)} to ${number(r.now)} away from (0, 0): less than a ` +
+    text: ({ radius: r }) =>
+      `The players have come from ${number(r.start)} to ${number(r.now)} away from (0, 0): less than a ` +
       "hundredth of the start.",
   },
-  { id: "young", when: ({ step }) => step < 20, text: ({ radius: r }) => `The distance from (0, 0) is ${number(r.now)}.` },
+  {
+    id: "young",
+    when: ({ step }) => step < 20,
+    text: ({ radius: r }) => `The distance from (0, 0) is ${number(r.now)}.`,
+  },
   ...[
     ["inwards", ({ last, before }) => last < 0.98 * before, "The players come nearer"],
     ["outwards", ({ last, before }) => last > 1.02 * before, "The players move outwards"],
@@ -192,7 +225,8 @@ export const orbits = [
   ].map(([id, holds, what]) => ({
     id,
     when: ({ radius }) => holds(radius),
-    text: ({ step, radius: r }) => `${what}: the mean distance from (0, 0) was ${number(r.before)} in the steps ${r.half} to ` +
+    text: ({ step, radius: r }) =>
+      `${what}: the mean distance from (0, 0) was ${number(r.before)} in the steps ${r.half} to ` +
       `${r.late}, and ${number(r.last)} from there to ${step} (start: ${number(r.start)}).`,
   })),
 ];
@@ -202,14 +236,19 @@ const first = (rules, state) => rules.find((rule) => rule.when(state));
 /**
  * Say what a state shows.
  *
- * @returns {{ids: string, text: string, warn: string, note: string}} the rules that were used, the sentences, and a short
- *   warning or remark, or ""
+ * @returns {{ids: string, text: string, warn: string, note: string}} the rules that were used, the sentences, and a
+ *   short warning or remark, or ""
  */
 export function explain(state) {
-  const used = (state.settings.game === "dirac" ? [orbits] : [places, frames, judges, trends]).map((rules) => first(rules, state));
+  const used = (state.settings.game === "dirac" ? [orbits] : [places, frames, judges, trends]).map((rules) =>
+    first(rules, state),
+  );
   return {
     ids: used.map((rule) => rule.id).join(" "),
-    text: used.map((rule) => rule.text(state)).filter(Boolean).join(" "),
+    text: used
+      .map((rule) => rule.text(state))
+      .filter(Boolean)
+      .join(" "),
     warn: used[0].warn ?? "",
     note: used[0].note ?? "",
   };

@@ -1,5 +1,5 @@
-// One run as the page sees it: it makes steps, measures at fixed steps and answers with what is to be shown. It lives in
-// a worker, or in slices on the page itself where a worker is not allowed.
+// One run as the page sees it: it makes steps, measures at fixed steps and answers with what is to be shown. It lives
+// in a worker, or in slices on the page itself where a worker is not allowed.
 import { createDirac, createGan } from "../engine/index.js";
 
 export const RECORD = 5; // steps between two points of the loss curves at first,
@@ -20,7 +20,9 @@ export function interval(least, step) {
 /** A long path for the picture: about 3,000 of its points, with their steps, the last one among them. */
 export function thinned(path) {
   const every = Math.ceil(path.length / 3000);
-  return path.flatMap(([theta, psi], step) => (step % every === 0 || step === path.length - 1 ? [[theta, psi, step]] : []));
+  return path.flatMap(([theta, psi], step) =>
+    step % every === 0 || step === path.length - 1 ? [[theta, psi, step]] : [],
+  );
 }
 
 /** Distances from (0, 0): of the start, now, and means over the last quarter of a path and the quarter before. */
@@ -28,7 +30,14 @@ export function radii(path) {
   const r = path.map(([theta, psi]) => Math.hypot(theta, psi));
   const mean = (from, to) => r.slice(from, to).reduce((sum, x) => sum + x, 0) / (to - from);
   const [half, late] = [Math.floor(r.length / 2), Math.floor((3 * r.length) / 4)];
-  return { start: r[0], now: r.at(-1), half, late, before: mean(half, Math.max(late, half + 1)), last: mean(late, r.length) };
+  return {
+    start: r[0],
+    now: r.at(-1),
+    half,
+    late,
+    before: mean(half, Math.max(late, half + 1)),
+    last: mean(late, r.length),
+  };
 }
 
 export class Session {
@@ -49,8 +58,8 @@ export class Session {
    * Do a job in parts: a generator that can be left between two parts of a step, and returns the answer.
    *
    * `steps` whole steps are made (one that slow motion has begun is ended first, and counts as one), or with `phase`
-   * the next part of one step; `view` says what the picture needs, and `fresh` that it needs all of it now. With `whole`
-   * it is not left within a step.
+   * the next part of one step; `view` says what the picture needs, and `fresh` that it needs all of it now. With
+   * `whole` it is not left within a step.
    */
   *work({ steps = 0, phase = false, view = {}, fresh = false, whole = false }) {
     const answer = { records: [], measures: [], phase: null };
@@ -75,7 +84,12 @@ export class Session {
       yield;
     }
     const stepped = performance.now();
-    Object.assign(answer, { steps: this.game.steps, diverged: this.game.diverged, over: this.over, ms: stepped - begun });
+    Object.assign(answer, {
+      steps: this.game.steps,
+      diverged: this.game.diverged,
+      over: this.over,
+      ms: stepped - begun,
+    });
     if (this.dirac) this.showDirac(answer, view);
     else yield* this.show(answer, view, fresh, stepped);
     answer.shown = performance.now() - stepped;
@@ -101,7 +115,9 @@ export class Session {
     const due = fresh || now - this.drawn.at > this.drawn.cost / LEISURE;
     yield;
     const shot = this.game.snapshot({
-      samples, extent, gradients,
+      samples,
+      extent,
+      gradients,
       surface: surface && due ? (fresh ? 64 : 40) : 0,
       manifold: manifold ? 20 : 0,
     });

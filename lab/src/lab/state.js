@@ -5,13 +5,14 @@
 //     #preset=collapse&b.beta1=0              a second run: what differs from the first
 //     #preset=collapse&b.preset=ring          ... or from a preset; `compare=1` if nothing differs
 import { complete, defaults } from "../engine/index.js";
+import measured from "../engine/measured.json" with { type: "json" };
 import presets from "./presets.json" with { type: "json" };
 
 export { presets };
 export const names = Object.keys(defaults);
 
-/** All settings of a preset. */
-export const preset = (name) => complete(presets[name].settings);
+/** All settings of a preset: its own, and those of an experiment that was measured over seeds if it names one. */
+export const preset = (name) => complete({ ...measured[presets[name].measured], ...presets[name].settings });
 
 /** The names of the settings in which two runs differ. */
 export const differences = (a, b) => names.filter((name) => a[name] !== b[name]);
@@ -26,10 +27,11 @@ export function parse(name, text) {
 const format = (value) => (typeof value === "boolean" ? Number(value) : value);
 
 /** What a value is called in a list of differences. */
-export const shown = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") : value === "" ? "none" : `${value}`);
+export const shown = (value) =>
+  typeof value === "boolean" ? (value ? "yes" : "no") : value === "" ? "none" : `${value}`;
 
-// All together first, for rules between several of them; if that fails one by one, so that a value that is refused costs
-// only itself.
+// All together first, for rules between several of them; if that fails one by one, so that a value that is refused
+// costs only itself.
 function apply(base, pairs, messages) {
   const known = pairs.filter(([name]) => {
     const there = Object.hasOwn(defaults, name);
@@ -38,7 +40,9 @@ function apply(base, pairs, messages) {
   });
   try {
     return complete({ ...base, ...Object.fromEntries(known.map(([name, text]) => [name, parse(name, text)])) });
-  } catch { /* which one it was is found below */ }
+  } catch {
+    /* which one it was is found below */
+  }
   let settings = base;
   for (const [name, text] of known) {
     try {

@@ -30,7 +30,8 @@ export function watch(change) {
   const observer = new MutationObserver(change);
   for (const element of [document.documentElement, document.body]) {
     observer.observe(element, {
-      attributes: true, attributeFilter: ["class", "style", "data-theme", "data-mode", "theme", "data-jp-theme-light"],
+      attributes: true,
+      attributeFilter: ["class", "style", "data-theme", "data-mode", "theme", "data-jp-theme-light"],
     });
   }
   const query = matchMedia("(prefers-color-scheme: dark)");

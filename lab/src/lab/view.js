@@ -11,16 +11,22 @@ const LOGISTIC = ["non-saturating", "saturating"];
 /**
  * How D's outputs become colours: `low` and `high` get the full colours of fake and real, `middle` none.
  *
- * Logits of the logistic losses become probabilities. Other outputs have no scale of their own: the middle lies half-way
- * between the targets (least squares: 0 and 1; hinge: -1 and 1), or half-way between what real and fake samples get.
+ * Logits of the logistic losses become probabilities. Other outputs have no scale of their own: the middle lies
+ * half-way between the targets (least squares: 0 and 1; hinge: -1 and 1), or half-way between what real and fake samples get.
  */
 export function surfaceScale(loss, surface, { logitReal, logitFake }) {
-  if (LOGISTIC.includes(loss)) return { low: 0, middle: 0.5, high: 1, label: "D(x), its probability of “real”", sigmoid: true };
+  if (LOGISTIC.includes(loss))
+    return { low: 0, middle: 0.5, high: 1, label: "D(x), its probability of “real”", sigmoid: true };
   let middle = { "least-squares": 0.5, hinge: 0 }[loss];
   if (middle === undefined) middle = Number.isFinite(logitReal + logitFake) ? (logitReal + logitFake) / 2 : 0;
   let reach = 1e-9;
   for (const value of surface) if (Number.isFinite(value)) reach = Math.max(reach, Math.abs(value - middle));
-  return { low: middle - reach, middle, high: middle + reach, label: loss === "wasserstein" ? "critic's score f(x)" : "D's output" };
+  return {
+    low: middle - reach,
+    middle,
+    high: middle + reach,
+    label: loss === "wasserstein" ? "critic's score f(x)" : "D's output",
+  };
 }
 
 /** Mix two colours [r, g, b]. */
@@ -28,12 +34,15 @@ const mix = (a, b, share) => a.map((x, i) => x + (b[i] - x) * share);
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 /** The colour [r, g, b] at `t` from -1 (fake) over 0 (paper) to 1 (real). */
-export const tint = (colors, t) => mix(colors.paper, rgb(t < 0 ? colors.fake : colors.real), 0.62 * Math.min(Math.abs(t), 1));
+export const tint = (colors, t) =>
+  mix(colors.paper, rgb(t < 0 ? colors.fake : colors.real), 0.62 * Math.min(Math.abs(t), 1));
 
 /** The position of an output on the scale, from -1 to 1. */
 export function position(value, scale) {
   const x = scale.sigmoid ? 1 / (1 + Math.exp(-value)) : value;
-  return x < scale.middle ? (x - scale.middle) / (scale.middle - scale.low) : (x - scale.middle) / (scale.high - scale.middle);
+  return x < scale.middle
+    ? (x - scale.middle) / (scale.middle - scale.low)
+    : (x - scale.middle) / (scale.high - scale.middle);
 }
 
 /** The length on the canvas, in pixels, of the longest arrow; and the gradient's length that it stands for. */
@@ -228,8 +237,9 @@ export class DiracView extends PlaneView {
     context.fillText("ψ", 6, -size / 2 + 16);
   }
 
-  // `field` are k x k directions from the middles of the square's cells, row by row from the top. Arrows of one length would
-  // hide where the players are slow, and true ones would be dots in most places: lengths grow with the root of the speed.
+  // `field` are k x k directions from the middles of the square's cells, row by row from the top. Arrows of one length
+  // would hide where the players are slow, and true ones would be dots in most places: lengths grow with the root of
+  // the speed.
   field(field, extent, colors) {
     const { context, unit } = this;
     const k = Math.round(Math.sqrt(field.length / 2));
@@ -239,7 +249,7 @@ export class DiracView extends PlaneView {
     for (let i = 0; i < k * k; i++) {
       const speed = Math.hypot(field[2 * i], field[2 * i + 1]);
       if (!(speed > 0)) continue;
-      const pixels = (0.9 * this.size / k) * Math.sqrt(speed / longest);
+      const pixels = ((0.9 * this.size) / k) * Math.sqrt(speed / longest);
       const [dx, dy] = [(field[2 * i] / speed) * pixels, (-field[2 * i + 1] / speed) * pixels];
       const x = extent * ((2 * (i % k) + 1) / k - 1) * unit - dx / 2;
       const y = extent * ((2 * Math.floor(i / k) + 1) / k - 1) * unit - dy / 2;

@@ -23,6 +23,8 @@ from gan_course.layers import advance_spectral_norms, spectral_norm
 from gan_course.models.ema import EMA
 from gan_course.theory import dynamics, toy
 from gan_course.train.schedule import rate_factor
+from tools import results
+from tools.experiments import lab
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE = shutil.which("node")
@@ -217,8 +219,8 @@ def test_steps_are_those_of_torch(trained, name):
             pairs = zip(value, got[key], strict=False) if key in "uv" else [(value, got[key])]
             for a, b in pairs:
                 wanted, computed = (torch.as_tensor(x, dtype=torch.float64) for x in (a, b))
-                # Where the gradient of D's last bias is 0 but for rounding, Adam and RMSProp divide it by 1e-8; all that
-                # follows has a little of it.
+                # Where the gradient of D's last bias is 0 but for rounding, Adam and RMSProp divide it by 1e-8; all
+                # that follows has a little of it.
                 atol = 1e-8 if key == "discriminator" else 1e-11 if step == 1 else 1e-9
                 torch.testing.assert_close(
                     computed, wanted, rtol=1e-8, atol=atol, msg=lambda m, k=key, s=step: f"{k} of step {s}: {m}"
@@ -320,3 +322,36 @@ def test_ring_and_grid_are_those_of_the_package():
         means = torch.tensor(got["centers"], dtype=torch.float64).view(-1, 2)
         torch.testing.assert_close(means, mixture.means.double() / unit, rtol=0, atol=1e-6)  # they are float32
         assert got["std"] == pytest.approx(mixture.std[0].item() / unit, rel=2e-3)
+
+
+#: Tables that the package made with torch; the lab's, with the same settings, are called lab_NAME.
+TABLES = ("ring_slow_momentum", "ring_fast_momentum", "ring_fast", "ring_non_saturating", "ring_r1", "ring_wgan_gp")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_lab_has_the_settings_of_the_package_s_table(name):
+    table = results.read(name)["settings"]
+    assert not table["batch_norm"] and table.get("dropout", 0) == 0 and table.get("pack", 1) == 1
+    both = ("latent_dim", "slope_g", "batch", "lr_g", "lr_d", "beta1", "beta2", "ema_decay", "steps", "decay_from")
+    wanted = {key: table[key] for key in both} | {
+        "game": "points", "data": "ring", "std": 0.01, "drawing": "", "noise": "normal",
+        "layers_g": 2, "layers_d": 2, "width_g": table["width"], "width_d": table["width"],
+        "loss": "wasserstein" if table["family"] == "wgan-gp" else table["loss"],
+        "r1": table.get("r1", 0), "r2": 0, "penalty": table.get("penalty", 0), "one_sided": False, "clip": 0,
+        "spectral_norm": False, "n_critic": table.get("n_critic", 1), "n_generator": 1,
+        "optimizer_g": "adam", "optimizer_d": "adam",
+    }  # fmt: skip
+    assert lab.ENTRIES[f"lab_{name}"].settings == wanted
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_same_settings_reach_the_same_modes(name):
+    """Ten seeds each: as many modes, and shares near a mode that overlap."""
+    package, browser = (results.read(table)["rows"] for table in (name, f"lab_{name}"))
+    assert len(package) == len(browser) == 10
+    counts = [row["modes"] for row in package]
+    assert all(min(counts) <= row["modes"] <= max(counts) for row in browser)
+    (low, high), (lab_low, lab_high) = (
+        (min(shares), max(shares)) for shares in ([row["high_quality"] for row in rows] for rows in (package, browser))
+    )
+    assert max(low, lab_low) <= min(high, lab_high)

@@ -22,13 +22,13 @@ globalThis.warm = (seconds) => {
   return rate;
 };
 
-// Return the milliseconds between frames for so many seconds; `each` is done in every one, as a page that trains there.
+// Return the milliseconds between frames for so many seconds, of two at least; `each` is done in every one, as a page that trains there.
 globalThis.frames = (seconds, each = () => {}) => new Promise((done) => {
   const times = [];
   requestAnimationFrame(function frame(now) {
     times.push(now);
     each();
-    if (now - times[0] < 1000 * seconds) requestAnimationFrame(frame);
+    if (now - times[0] < 1000 * seconds || times.length < 3) requestAnimationFrame(frame);
     else done(times.slice(1).map((time, i) => time - times[i]));
   });
 });

@@ -1,4 +1,4 @@
-/* global way, run */
+/* global way */
 // How time is taken in a page, the same for every way to train: `way.step` trains a step, `way.finish` waits until the
 // last one is done and says whether all numbers are finite.
 
@@ -10,19 +10,8 @@ globalThis.run = (steps) => {
   return { seconds: (performance.now() - began) / 1000, finite };
 };
 
-// Train for about so many seconds, until compilers and caches are warm; return the steps per second of the last part.
-globalThis.warm = (seconds) => {
-  const began = performance.now();
-  let rate, steps = 1;
-  do {
-    const one = run(steps).seconds;
-    rate = steps / Math.max(one, 1e-4);
-    steps = Math.max(1, Math.min(2 * steps, Math.round((rate * seconds) / 4)));
-  } while (performance.now() - began < 1000 * seconds);
-  return rate;
-};
-
-// Return the milliseconds between frames for so many seconds, of two at least; `each` is done in every one, as a page that trains there.
+// Return the milliseconds between frames for so many seconds, of two at least; `each` is done in every one, as by a page
+// that trains there.
 globalThis.frames = (seconds, each = () => {}) => new Promise((done) => {
   const times = [];
   requestAnimationFrame(function frame(now) {

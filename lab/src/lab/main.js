@@ -17,6 +17,7 @@ export { presets, read, write };
 const FRAME = 14; // ms of training between two pictures: one picture for each frame of the screen
 const CALM = 400; // the same for readers who asked for less motion
 const CHARTS = 200; // ms between two drawings of the curves
+const MOST = 200; // steps between two pictures, even if there is time for more: one wants to follow
 const PART = 2600; // ms for each part of a step when slow motion plays by itself
 const SPEEDS = [
   [1, "1 step a second"],
@@ -495,7 +496,7 @@ class Lab {
   most(ms) {
     const pace = Math.max(...this.runs.map((run) => run.pace || 0));
     const shown = Math.max(...this.runs.map((run) => run.shown || 0));
-    return pace ? Math.max(1, Math.min(200, Math.floor(Math.max(ms, 2 * shown) / pace))) : 1;
+    return pace ? Math.max(1, Math.min(MOST, Math.floor(Math.max(ms, 2 * shown) / pace))) : 1;
   }
 
   // ---- slow motion -------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import { number, percent } from "./sentences.js";
 // The column of a run.
 function figures({ settings, step, measure: m, snapshot: s, radius, path }) {
   if (settings.game === "dirac") {
-    const [theta, psi] = path?.at(-1) ?? [];
+    const [theta, psi] = path?.slice(-2) ?? [];
     return { step: `${step}`, θ: number(theta), ψ: number(psi), "distance from (0, 0)": number(radius?.now) };
   }
   const critic = settings.loss === "wasserstein";

@@ -209,7 +209,7 @@ export class PlaneView {
 
 /** Draws the Dirac-GAN: the field of both players' directions, and the path that they have taken. */
 export class DiracView extends PlaneView {
-  draw({ path, field, extent, colors }) {
+  draw({ path, start, field, extent, colors }) {
     this.prepare(colors);
     const { context, size } = this;
     const unit = (this.unit = size / 2 / extent);
@@ -227,10 +227,10 @@ export class DiracView extends PlaneView {
     context.strokeStyle = colors.fake;
     context.lineWidth = 2;
     context.beginPath();
-    for (const [theta, psi] of path) context.lineTo(theta * unit, -psi * unit);
+    for (let i = 0; i < path.length; i += 2) context.lineTo(path[i] * unit, -path[i + 1] * unit);
     context.stroke();
-    this.points(path[0].slice(0, 2), colors.fake, colors.halo, true, 9, 1);
-    this.points(path.at(-1).slice(0, 2), colors.fake, colors.line, false, 5, 1);
+    this.points(start, colors.fake, colors.halo, true, 9, 1);
+    this.points(path.slice(-2), colors.fake, colors.line, false, 5, 1);
     this.points([0, 0], colors.real, colors.halo, true, 9, 1);
     context.fillStyle = colors.line;
     context.font = "italic 15px serif";

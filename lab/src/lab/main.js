@@ -63,10 +63,9 @@ class Lab {
     this.observer.observe(root);
     this.sizes = new ResizeObserver(() => this.dirty());
     this.paint();
-    if (!hash || !this.restore()) {
-      const a = complete(settings ?? {});
-      this.begin(a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null);
-    }
+    const a = complete(settings ?? {});
+    this.first = [a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null];
+    if (!hash || !this.restore()) this.begin(...this.first);
   }
 
   // ---- the page's elements -----------------------------------------------------------------------------------------
@@ -303,7 +302,7 @@ class Lab {
     this.printed.textContent = all
       .map(
         (s, i) =>
-          `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ` + `${told(s) || "none"}.`,
+          `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ${told(s) || "none"}.`,
       )
       .join(" ");
     this.address.value = location.href.replace(/#.*/, "") + write(a, b);
@@ -329,14 +328,17 @@ class Lab {
     const all = this.runs.map((run) => run.settings);
     const changed = { ...all[this.editing], [name]: value };
     if (changed.data === "drawn" && !changed.drawing) changed.drawing = heart();
-    if (changed.decay_from && changed.decay_from >= changed.steps)
-      changed[name === "steps" ? "decay_from" : "steps"] = name === "steps" ? 0 : 2 * changed.decay_from;
+    if (changed.decay_from && changed.decay_from >= changed.steps) {
+      if (name === "steps") changed.decay_from = 0;
+      else changed.steps = 2 * changed.decay_from;
+    }
     try {
       all[this.editing] = complete(changed);
       this.warn("");
     } catch (error) {
       this.warn(`${error.message}. The setting stays as it was.`);
-      this.controls?.show(all[this.editing]);
+      if (this.compact) this.seed.value = all[0].seed;
+      else this.controls.show(all[this.editing]);
       return;
     }
     this.restart(all);
@@ -383,7 +385,8 @@ class Lab {
   /** Take the experiment from the address; whether there was one. A fragment may also be the name of a heading. */
   restore() {
     if (!isState(location.hash) && (location.hash || !this.runs)) return false;
-    const { a, b, messages } = read(location.hash);
+    const [first, second] = this.first;
+    const { a, b, messages } = location.hash ? read(location.hash) : { a: first, b: second, messages: [] };
     const same = this.runs && write(a, b) === write(...this.runs.map((run) => run.settings));
     this.warn(messages.join(" "));
     if (!same) this.begin(a, b);
@@ -556,14 +559,16 @@ class Lab {
     this.request = 0;
     if (this.ended) return;
     const begun = performance.now();
-    if (this.pictureDue) {
-      this.pictureDue = false;
-      this.runs.forEach((run) => run.draw(this.layers, this.colors));
-      this.timing.drawn++;
-    } else if (this.chartsDue && (!this.playing || now - (this.charted ?? -Infinity) > CHARTS)) {
+    // One of the two in a frame. While playing there may be a new picture for each: the curves then take a turn.
+    const turn = this.playing ? now - (this.charted ?? -Infinity) > CHARTS : !this.pictureDue;
+    if (this.chartsDue && turn) {
       this.chartsDue = false;
       this.charted = now;
       this.showNumbers(now);
+    } else if (this.pictureDue) {
+      this.pictureDue = false;
+      this.runs.forEach((run) => run.draw(this.layers, this.colors));
+      this.timing.drawn++;
     }
     const took = performance.now() - begun;
     this.timing.total += took;

@@ -63,7 +63,7 @@ const ARROW = 26;
 export class PlaneView {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", { alpha: false });
     this.small = document.createElement("canvas");
   }
 

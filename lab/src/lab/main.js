@@ -76,6 +76,7 @@ class Lab {
     this.play = button("Play", () => this.toggle(), { class: "primary" });
     this.stepper = button("One step", () => this.pauseThen({ steps: 1 }));
     this.slower = button("Slow motion", () => this.setSlow(!this.slow), { "aria-pressed": "false" });
+    this.seeder = button("Next seed", () => this.nextSeed());
     this.counter = h("output", { class: "step" }, "step 0");
     const speed = h(
       "select",
@@ -95,7 +96,7 @@ class Lab {
       this.stepper,
       compact ? "" : this.slower,
       button("Start again", () => this.again()),
-      button("Next seed", () => this.nextSeed()),
+      this.seeder,
       compact ? "" : h("span", { class: "pair" }, h("label", { for: speed.id }, "Speed"), speed),
       this.counter,
     );
@@ -292,7 +293,7 @@ class Lab {
     });
     const game = all.every(({ game }) => game === "dirac");
     this.curves.choose(all);
-    this.layerBox.hidden = this.meaning.hidden = this.help.hidden = game;
+    for (const part of [this.layerBox, this.meaning, this.help, this.seeder]) part.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
     const told = (settings) =>
@@ -315,10 +316,7 @@ class Lab {
         ? [text]
         : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
       ...(chapter && this.chapters !== null
-        ? [
-            " ",
-            h("a", { href: `${this.chapters}${chapter}.html` }, `Read: ${chapter.split("/")[1].replaceAll("_", " ")}`),
-          ]
+        ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "Read the chapter")]
         : []),
     );
   }
@@ -454,6 +452,7 @@ class Lab {
     }
     this.busy = true;
     const { turn } = this;
+    const asked = performance.now();
     const { surface, manifold, gradients } = this.layers;
     try {
       await Promise.all(
@@ -468,7 +467,8 @@ class Lab {
     if (this.playing && this.runs.every((run) => run.over)) this.stop();
     this.dirty();
     if (this.queue.length) await this.work(this.queue.shift());
-    else if (this.playing && !this.speed && !this.calm.matches) this.advance(performance.now());
+    else if (this.playing && !this.speed && performance.now() - asked > FRAME / 2) this.advance(performance.now());
+    // Where an answer was quick, the next frame asks for more: nobody sees pictures between two frames.
   }
 
   /** Ask for a whole picture of the present state. */

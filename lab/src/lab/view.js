@@ -88,10 +88,10 @@ export class PlaneView {
     if (layers.surface && snapshot.surface) this.surface(snapshot, settings, colors);
     if (layers.manifold && snapshot.manifold) this.manifold(snapshot.manifold, settings.latent_dim, colors);
     const faded = batch ? 0.3 : 1; // in slow motion the batch at hand stands out
-    if (layers.real) this.points(snapshot.real, colors.real, colors.halo, true, 4, faded);
-    if (layers.fake) this.points(snapshot.fake, colors.fake, colors.halo, false, 2.6, faded);
-    if (batch?.real) this.points(batch.real, colors.real, colors.line, true, 6, 1);
-    if (batch?.fake) this.points(batch.fake, colors.fake, colors.line, false, 3.6, 1);
+    if (layers.real) this.points(snapshot.real, colors.real, colors.halo, true, 5.5, faded);
+    if (layers.fake) this.points(snapshot.fake, colors.fake, colors.halo, false, 2.2, faded);
+    if (batch?.real) this.points(batch.real, colors.real, colors.line, true, 7, 1);
+    if (batch?.fake) this.points(batch.fake, colors.fake, colors.line, false, 3.4, 1);
     if (batch?.gradients) this.arrows(batch.fake, batch.gradients, colors);
     else if (layers.gradients && snapshot.gradients) this.arrows(snapshot.fake, snapshot.gradients, colors);
   }

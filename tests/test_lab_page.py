@@ -195,7 +195,9 @@ def test_one_step_is_one_step(opened: Callable[..., Lab]) -> None:
         lab.button("One step").click()
         lab.until(f"a.step === {step} && !s.busy")
     lab.settled()
-    assert "step 3" in lab.text
+    assert lab.page.locator(".gl-step").inner_text() == "step 3"
+    assert lab.page.locator(".gl-numbers caption").inner_text() == "Measured at step 3"
+    assert lab.run["measure"]["step"] == 3
 
 
 def test_each_control_reacts(opened: Callable[..., Lab]) -> None:

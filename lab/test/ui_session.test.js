@@ -57,6 +57,17 @@ test("the session trains as the engine alone does: looking changes nothing", () 
   assert.deepEqual(played(small, [11, 29], true).answer.snapshot.fake, gan.snapshot({ samples: 250 }).fake);
 });
 
+test("at rest the numbers are those of the step, and neither curves nor training notice", () => {
+  const session = new Session(small);
+  session.run({ steps: 7 });
+  const answer = session.run({ fresh: true });
+  assert.deepEqual([answer.present.step, answer.measures], [7, []]);
+  assert.equal(session.run({ steps: 1 }).present, undefined);
+  assert.deepEqual(session.run({ steps: 32 }).snapshot.fake, played(small, [40], true).answer.snapshot.fake);
+  session.run({ phase: true });
+  assert.equal(session.run({ fresh: true }).present, undefined); // half a step belongs to no step
+});
+
 test("slow motion goes through the parts of one step and ends where a step ends", () => {
   const session = new Session(small);
   const parts = [];

@@ -40,6 +40,7 @@ export class Run {
       records: [],
       measures: [],
       snapshot: null,
+      present: undefined,
       part: null,
       ids: "",
       spoken: -Infinity,
@@ -81,6 +82,7 @@ export class Run {
     }
     const old = this.snapshot;
     this.snapshot = answer.snapshot;
+    this.present = answer.present;
     if (old && !answer.snapshot.surface) answer.snapshot.surface = old.surface;
     // In slow motion each part of a step brings something: what came before in this step stays in the picture.
     this.batch = answer.phase && {
@@ -90,7 +92,7 @@ export class Run {
   }
 
   get measure() {
-    return this.measures.at(-1);
+    return this.present ?? this.measures.at(-1);
   }
 
   get state() {

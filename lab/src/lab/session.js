@@ -124,6 +124,8 @@ export class Session {
     });
     if (due) this.drawn = { at: now, cost: performance.now() - now };
     answer.snapshot = shot;
+    // At rest, numbers are those of this very step; the curves keep to their own.
+    if (fresh && !this.phases && this.game.diverged === null) answer.present = this.game.measure();
   }
 
   showDirac(answer, { extent = 2 }) {

@@ -280,6 +280,7 @@ def test_modes_and_divergences_are_counted_as_in_the_package():
     samples = [np.concatenate([c + 0.1 * rng.normal(size=(200, 2)), 3 * rng.normal(size=(50, 2))])
                for c in (centers[rng.integers(0, 4, 200)], centers[rng.integers(2, 6, 200)])]  # fmt: skip
     extent = 1.5
+    samples[0] = np.concatenate([samples[0], np.full((5, 2), -1.45)])  # in a corner: the first cell is not the outside
     modes = [{"kind": "modes", "points": x.ravel().tolist(), "centers": centers.ravel().tolist(), "std": 0.1}
              for x in samples]  # fmt: skip
     both = dict(zip(("real", "fake"), (x.ravel().tolist() for x in samples), strict=True))
@@ -347,6 +348,7 @@ def test_the_lab_has_the_settings_of_the_package_s_table(name):
 @pytest.mark.parametrize("name", TABLES)
 def test_the_same_settings_reach_the_same_modes(name):
     """Ten seeds each: as many modes, and shares near a mode that overlap."""
+    assert results.state(f"lab_{name}") == "ok", f"run: python tools/results.py run lab_{name}"
     package, browser = (results.read(table)["rows"] for table in (name, f"lab_{name}"))
     assert len(package) == len(browser) == 10
     counts = [row["modes"] for row in package]

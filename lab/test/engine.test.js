@@ -225,6 +225,20 @@ test("a run that leaves the numbers says so, and stops", () => {
   gan.measure(20);
 });
 
+test("first weights are torch's: uniform within 1 / sqrt(inputs), biases as well", () => {
+  const gan = createGan({ width_g: 64, width_d: 64 });
+  for (const { layers } of [gan.generator, gan.discriminator]) {
+    for (const { inputs, weight, bias } of layers) {
+      const all = [...weight, ...bias], bound = 1 / Math.sqrt(inputs);
+      assert.ok(all.every((w) => Math.abs(w) <= bound));
+      if (all.length < 150) continue;
+      const squares = all.reduce((sum, w) => sum + w * w, 0) / all.length;
+      assert.ok(Math.abs(squares / (bound * bound / 3) - 1) < 0.25, `${squares}`);
+    }
+  }
+  assert.notEqual(gan.generator.parameters[0], gan.discriminator.parameters[0]); // both have 2 inputs
+});
+
 test("a run of given steps ends there", () => {
   const gan = trained({ ...SMALL, steps: 3 }, 5);
   assert.equal(gan.steps, 3);

@@ -195,7 +195,9 @@ def test_one_step_is_one_step(opened: Callable[..., Lab]) -> None:
         lab.button("One step").click()
         lab.until(f"a.step === {step} && !s.busy")
     lab.settled()
-    assert "step 3" in lab.text
+    assert lab.page.locator(".gl-step").inner_text() == "step 3"
+    assert lab.page.locator(".gl-numbers caption").inner_text() == "Measured at step 3"
+    assert lab.run["measure"]["step"] == 3
 
 
 def test_each_control_reacts(opened: Callable[..., Lab]) -> None:
@@ -538,6 +540,18 @@ def test_draws_at_most_once_a_frame(opened: Callable[..., Lab]) -> None:
     lab.play("a.step > 300")
     frames = lab.page.evaluate("shown")
     assert 0 < lab.state["timing"]["drawn"] - before <= frames
+
+
+def test_curves_and_numbers_follow_while_playing(opened: Callable[..., Lab]) -> None:
+    lab = opened("#width_g=8&width_d=8&batch=16")
+    lab.page.locator("select[id$=speed]").select_option("0")
+    lab.button("Play").click()
+    lab.page.wait_for_function("() => Number(document.querySelector('.gl-step').innerText.match(/[0-9]+/)[0]) > 100")
+    curve = lab.page.locator(".gl-chart svg g path").first.get_attribute("d")
+    assert curve.count("L") > 5
+    assert lab.state["playing"]
+    lab.button("Pause").click()
+    lab.settled()
 
 
 def test_rests_while_out_of_view(opened: Callable[..., Lab]) -> None:

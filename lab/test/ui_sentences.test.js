@@ -136,6 +136,10 @@ test("warnings tell what was seen, and only then", () => {
   assert.equal(tell({ state: { diverged: "x" } }).warn, "diverged");
 });
 
+test("samples gathered far from a mode are not near one", () => {
+  assert.match(tell({ measure: { modes: 1, largestShare: 0.97, nearMode: 0.1 } }).ids, /gathered/);
+});
+
 test("the losses' calm is told for losses with logarithms only", () => {
   const collapsed = { measure: { modes: 1, nearMode: 0 }, stats: { lossD: 1.4 } };
   assert.match(tell(collapsed).ids, /calm/);

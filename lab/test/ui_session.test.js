@@ -57,6 +57,17 @@ test("the session trains as the engine alone does: looking changes nothing", () 
   assert.deepEqual(played(small, [11, 29], true).answer.snapshot.fake, gan.snapshot({ samples: 250 }).fake);
 });
 
+test("at rest the numbers are those of the step, and neither curves nor training notice", () => {
+  const session = new Session(small);
+  session.run({ steps: 7 });
+  const answer = session.run({ fresh: true });
+  assert.deepEqual([answer.present.step, answer.measures], [7, []]);
+  assert.equal(session.run({ steps: 1 }).present, undefined);
+  assert.deepEqual(session.run({ steps: 32 }).snapshot.fake, played(small, [40], true).answer.snapshot.fake);
+  session.run({ phase: true });
+  assert.equal(session.run({ fresh: true }).present, undefined); // half a step belongs to no step
+});
+
 test("slow motion goes through the parts of one step and ends where a step ends", () => {
   const session = new Session(small);
   const parts = [];
@@ -105,35 +116,38 @@ test("the Dirac-GAN's answers have path, field and distances", () => {
   const answer = new Session(settings).run({ steps: 50 });
   const game = createDirac(settings);
   for (let i = 0; i < 50; i++) game.step();
+  assert.deepEqual([...answer.path], game.path.flat());
+  assert.deepEqual(answer.start, [1, 1]);
   assert.deepEqual(
-    answer.path.map(([theta, psi]) => [theta, psi]),
-    game.path,
-  );
-  assert.deepEqual(
-    answer.path.map(([, , step]) => step),
+    answer.distances.map(({ step }) => step),
     game.path.map((_, i) => i),
   );
   assert.equal(answer.field.length, 2 * 15 * 15);
   assert.equal(answer.extent, 2);
   const far = new Session(complete({ ...settings, method: "simultaneous" })).run({ steps: 400 });
-  assert.ok(far.extent > Math.max(...far.path.flatMap(([theta, psi]) => [Math.abs(theta), Math.abs(psi)])));
+  assert.ok(far.extent > Math.max(...far.path.map(Math.abs)));
 });
 
-test("distances are means over quarters of the path", () => {
-  const path = Array.from({ length: 9 }, (_, i) => [i, 0]);
-  assert.deepEqual(radii(path), { start: 0, now: 8, half: 4, late: 6, before: 4.5, last: 7 });
-  assert.deepEqual(radii([[3, 4]]), { start: 5, now: 5, half: 0, late: 0, before: 5, last: 5 });
+test("only the last part of a long path is shown, one step after the other", () => {
+  const answer = new Session(complete({ game: "dirac" })).run({ steps: 2000 });
+  assert.equal(answer.path.length, 2 * 1500);
+  assert.equal(answer.distances.at(-1).step, 2000);
 });
 
-test("long paths are thinned, both ends stay", () => {
-  const path = Array.from({ length: 10001 }, (_, i) => [i, 2 * i]);
-  const thin = thinned(path);
-  assert.ok(thin.length <= 3001);
+test("distances are means over quarters of the steps", () => {
+  const r = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  assert.deepEqual(radii(r), { start: 0, now: 8, half: 4, late: 6, before: 4.5, last: 7 });
+  assert.deepEqual(radii([5]), { start: 5, now: 5, half: 0, late: 0, before: 5, last: 5 });
+});
+
+test("long curves are thinned, both ends stay", () => {
+  const thin = thinned(Array.from({ length: 10001 }, (_, i) => 2 * i));
+  assert.ok(thin.length <= 601);
   assert.deepEqual(
     [thin[0], thin.at(-1)],
     [
-      [0, 0, 0],
-      [10000, 20000, 10000],
+      { step: 0, value: 0 },
+      { step: 10000, value: 20000 },
     ],
   );
 });

@@ -65,6 +65,7 @@ test("bad fragments cost what is bad, with a message, and nothing else", () => {
   const cases = {
     "#lr_g=fast": ["lr_g", { lr_g: defaults.lr_g }],
     "#lr_g=-1&batch=64": ["lr_g", { lr_g: defaults.lr_g, batch: 64 }],
+    "#lr_g=fast&batch=64&seed=4": ["lr_g", { batch: 64, seed: 4 }],
     "#batch=12.5": ["batch", { batch: defaults.batch }],
     "#loss=crossentropy&seed=4": ["loss", { loss: defaults.loss, seed: 4 }],
     "#spectral_norm=maybe": ["spectral_norm", { spectral_norm: false }],

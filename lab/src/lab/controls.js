@@ -146,13 +146,13 @@ export const GROUPS = [
       [
         "lr_g",
         "Learning rate of G",
-        "Size of the generator's steps; in the Dirac-GAN, of both players' steps.",
+        "Size of the generator's steps; 0 freezes it. In the Dirac-GAN, of both players' steps.",
         { values: RATES },
       ],
       [
         "lr_d",
         "Learning rate of D",
-        "Size of the discriminator's steps. It should keep up with the generator.",
+        "Size of the discriminator's steps; 0 freezes it. It should keep up with the generator.",
         { values: RATES },
       ],
       [

@@ -44,7 +44,7 @@ export class Curves {
 }
 
 // Put the lines of a run into the charts. The second run has colours and dashes of its own.
-function addRun(lines, floors, runs, { name, settings, records, measures, measure: m, path }, i) {
+function addRun(lines, floors, runs, { name, settings, records, measures, measure: m, distances }, i) {
   const which = runs.length > 1 ? ` ${name}` : "";
   const line = (chart, list, label, color, dash, y) =>
     lines[chart].push({
@@ -54,8 +54,7 @@ function addRun(lines, floors, runs, { name, settings, records, measures, measur
       points: list.map((entry) => [entry.step, y(entry)]),
     });
   if (settings.game === "dirac") {
-    const distances = (path ?? []).map(([theta, psi, step]) => ({ step, value: Math.hypot(theta, psi) }));
-    line("radius", distances, "distance", "fake", "", (r) => r.value);
+    line("radius", distances ?? [], "distance", "fake", "", (r) => r.value);
     return;
   }
   line("loss", records, "D", "disc", "", (r) => r.lossD);

@@ -77,7 +77,7 @@ export class Diagram {
       s(
         "marker",
         { id, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto" },
-        s("path", { d: "M0 0L8 4L0 8Z", fill: "context-stroke" }),
+        s("path", { d: "M0 0L8 4L0 8Z", fill: "currentColor" }),
       );
     const id = `gan-lab-end-${Math.random().toString(36).slice(2)}`;
     this.parts = {};

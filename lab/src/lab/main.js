@@ -17,6 +17,7 @@ export { presets, read, write };
 const FRAME = 14; // ms of training between two pictures: one picture for each frame of the screen
 const CALM = 400; // the same for readers who asked for less motion
 const CHARTS = 200; // ms between two drawings of the curves
+const MOST = 200; // steps between two pictures, even if there is time for more: one wants to follow
 const PART = 2600; // ms for each part of a step when slow motion plays by itself
 const SPEEDS = [
   [1, "1 step a second"],
@@ -62,10 +63,9 @@ class Lab {
     this.observer.observe(root);
     this.sizes = new ResizeObserver(() => this.dirty());
     this.paint();
-    if (!hash || !this.restore()) {
-      const a = complete(settings ?? {});
-      this.begin(a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null);
-    }
+    const a = complete(settings ?? {});
+    this.first = [a, compare ? complete({ ...a, ...(compare === true ? {} : compare) }) : null];
+    if (!hash || !this.restore()) this.begin(...this.first);
   }
 
   // ---- the page's elements -----------------------------------------------------------------------------------------
@@ -76,6 +76,7 @@ class Lab {
     this.play = button("Play", () => this.toggle(), { class: "primary" });
     this.stepper = button("One step", () => this.pauseThen({ steps: 1 }));
     this.slower = button("Slow motion", () => this.setSlow(!this.slow), { "aria-pressed": "false" });
+    this.seeder = button("Next seed", () => this.nextSeed());
     this.counter = h("output", { class: "step" }, "step 0");
     const speed = h(
       "select",
@@ -95,7 +96,7 @@ class Lab {
       this.stepper,
       compact ? "" : this.slower,
       button("Start again", () => this.again()),
-      button("Next seed", () => this.nextSeed()),
+      this.seeder,
       compact ? "" : h("span", { class: "pair" }, h("label", { for: speed.id }, "Speed"), speed),
       this.counter,
     );
@@ -292,7 +293,7 @@ class Lab {
     });
     const game = all.every(({ game }) => game === "dirac");
     this.curves.choose(all);
-    this.layerBox.hidden = this.meaning.hidden = this.help.hidden = game;
+    for (const part of [this.layerBox, this.meaning, this.help, this.seeder]) part.hidden = game;
     this.slower.hidden = game || all.some((s) => s.game === "dirac");
     if (this.slower.hidden) this.setSlow(false);
     const told = (settings) =>
@@ -302,7 +303,7 @@ class Lab {
     this.printed.textContent = all
       .map(
         (s, i) =>
-          `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ` + `${told(s) || "none"}.`,
+          `Settings${b ? ` of ${"AB"[i]}` : ""}, where they differ from the lab's defaults: ${told(s) || "none"}.`,
       )
       .join(" ");
     this.address.value = location.href.replace(/#.*/, "") + write(a, b);
@@ -315,10 +316,7 @@ class Lab {
         ? [text]
         : ["Every change starts the run again at step 0, so that the link below always holds the whole experiment."]),
       ...(chapter && this.chapters !== null
-        ? [
-            " ",
-            h("a", { href: `${this.chapters}${chapter}.html` }, `Read: ${chapter.split("/")[1].replaceAll("_", " ")}`),
-          ]
+        ? [" ", h("a", { href: `${this.chapters}${chapter}.html` }, "Read the chapter")]
         : []),
     );
   }
@@ -328,14 +326,17 @@ class Lab {
     const all = this.runs.map((run) => run.settings);
     const changed = { ...all[this.editing], [name]: value };
     if (changed.data === "drawn" && !changed.drawing) changed.drawing = heart();
-    if (changed.decay_from && changed.decay_from >= changed.steps)
-      changed[name === "steps" ? "decay_from" : "steps"] = name === "steps" ? 0 : 2 * changed.decay_from;
+    if (changed.decay_from && changed.decay_from >= changed.steps) {
+      if (name === "steps") changed.decay_from = 0;
+      else changed.steps = 2 * changed.decay_from;
+    }
     try {
       all[this.editing] = complete(changed);
       this.warn("");
     } catch (error) {
       this.warn(`${error.message}. The setting stays as it was.`);
-      this.controls?.show(all[this.editing]);
+      if (this.compact) this.seed.value = all[0].seed;
+      else this.controls.show(all[this.editing]);
       return;
     }
     this.restart(all);
@@ -382,7 +383,8 @@ class Lab {
   /** Take the experiment from the address; whether there was one. A fragment may also be the name of a heading. */
   restore() {
     if (!isState(location.hash) && (location.hash || !this.runs)) return false;
-    const { a, b, messages } = read(location.hash);
+    const [first, second] = this.first;
+    const { a, b, messages } = location.hash ? read(location.hash) : { a: first, b: second, messages: [] };
     const same = this.runs && write(a, b) === write(...this.runs.map((run) => run.settings));
     this.warn(messages.join(" "));
     if (!same) this.begin(a, b);
@@ -450,6 +452,7 @@ class Lab {
     }
     this.busy = true;
     const { turn } = this;
+    const asked = performance.now();
     const { surface, manifold, gradients } = this.layers;
     try {
       await Promise.all(
@@ -464,7 +467,8 @@ class Lab {
     if (this.playing && this.runs.every((run) => run.over)) this.stop();
     this.dirty();
     if (this.queue.length) await this.work(this.queue.shift());
-    else if (this.playing && !this.speed && !this.calm.matches) this.advance(performance.now());
+    else if (this.playing && !this.speed && performance.now() - asked > FRAME / 2) this.advance(performance.now());
+    // Where an answer was quick, the next frame asks for more: nobody sees pictures between two frames.
   }
 
   /** Ask for a whole picture of the present state. */
@@ -495,7 +499,7 @@ class Lab {
   most(ms) {
     const pace = Math.max(...this.runs.map((run) => run.pace || 0));
     const shown = Math.max(...this.runs.map((run) => run.shown || 0));
-    return pace ? Math.max(1, Math.min(200, Math.floor(Math.max(ms, 2 * shown) / pace))) : 1;
+    return pace ? Math.max(1, Math.min(MOST, Math.floor(Math.max(ms, 2 * shown) / pace))) : 1;
   }
 
   // ---- slow motion -------------------------------------------------------------------------------------------------
@@ -555,14 +559,16 @@ class Lab {
     this.request = 0;
     if (this.ended) return;
     const begun = performance.now();
-    if (this.pictureDue) {
-      this.pictureDue = false;
-      this.runs.forEach((run) => run.draw(this.layers, this.colors));
-      this.timing.drawn++;
-    } else if (this.chartsDue && (!this.playing || now - (this.charted ?? -Infinity) > CHARTS)) {
+    // One of the two in a frame. While playing there may be a new picture for each: the curves then take a turn.
+    const turn = this.playing ? now - (this.charted ?? -Infinity) > CHARTS : !this.pictureDue;
+    if (this.chartsDue && turn) {
       this.chartsDue = false;
       this.charted = now;
       this.showNumbers(now);
+    } else if (this.pictureDue) {
+      this.pictureDue = false;
+      this.runs.forEach((run) => run.draw(this.layers, this.colors));
+      this.timing.drawn++;
     }
     const took = performance.now() - begun;
     this.timing.total += took;

@@ -5,7 +5,7 @@ import { number, percent } from "./sentences.js";
 // The column of a run.
 function figures({ settings, step, measure: m, snapshot: s, radius, path }) {
   if (settings.game === "dirac") {
-    const [theta, psi] = path?.at(-1) ?? [];
+    const [theta, psi] = path?.slice(-2) ?? [];
     return { step: `${step}`, θ: number(theta), ψ: number(psi), "distance from (0, 0)": number(radius?.now) };
   }
   const critic = settings.loss === "wasserstein";
@@ -93,8 +93,12 @@ export class Table {
       const heads =
         runs.length > 1 ? [h("tr", {}, h("td"), ...runs.map(({ name }) => h("th", { scope: "col" }, name)))] : [];
       const rows = names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), ...this.cells[i]));
-      this.element.replaceChildren(h("caption", {}, "Measured"), ...heads, ...rows);
+      this.caption = h("caption");
+      this.element.replaceChildren(this.caption, ...heads, ...rows);
     }
+    const steps = new Set(runs.map(({ measure }) => measure?.step));
+    const [step] = steps;
+    say(this.caption, steps.size === 1 && step !== undefined ? `Measured at step ${step}` : "Measured");
     names.forEach((name, i) => columns.forEach((column, j) => say(this.cells[i][j], column[name] ?? "–")));
   }
 }

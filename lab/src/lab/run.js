@@ -40,6 +40,7 @@ export class Run {
       records: [],
       measures: [],
       snapshot: null,
+      present: undefined,
       part: null,
       ids: "",
       spoken: -Infinity,
@@ -62,7 +63,14 @@ export class Run {
     Object.assign(this, { step: answer.steps, diverged: answer.diverged, over: answer.over, part: answer.phase });
     if (job.steps) Object.assign(this, { pace: answer.ms / job.steps, shown: answer.shown });
     if (settings.game === "dirac") {
-      Object.assign(this, { path: answer.path, radius: answer.radius, extent: answer.extent, field: answer.field });
+      Object.assign(this, {
+        path: answer.path,
+        start: answer.start,
+        distances: answer.distances,
+        radius: answer.radius,
+        extent: answer.extent,
+        field: answer.field,
+      });
       return;
     }
     for (const [list, added, least] of [
@@ -74,6 +82,7 @@ export class Run {
     }
     const old = this.snapshot;
     this.snapshot = answer.snapshot;
+    this.present = answer.present;
     if (old && !answer.snapshot.surface) answer.snapshot.surface = old.surface;
     // In slow motion each part of a step brings something: what came before in this step stays in the picture.
     this.batch = answer.phase && {
@@ -83,7 +92,7 @@ export class Run {
   }
 
   get measure() {
-    return this.measures.at(-1);
+    return this.present ?? this.measures.at(-1);
   }
 
   get state() {
@@ -93,7 +102,7 @@ export class Run {
 
   draw(layers, colors) {
     if (this.settings.game === "dirac") {
-      if (this.path) this.view.draw({ path: this.path, field: this.field, extent: this.extent, colors });
+      if (this.path) this.view.draw({ ...this, colors });
     } else if (this.snapshot) {
       const { snapshot, settings, batch } = this;
       this.view.draw({ snapshot, layers, extent: snapshot.extent, settings, colors, batch });
@@ -136,7 +145,7 @@ export class Run {
           "small",
           {},
           "Across: θ, the fake. Up: ψ, D's slope. Arrows: where both players walk; line: where they have " +
-            "been, from the square; blue: the resting point.",
+            "been, in the last 1,500 steps at most; square: the start; blue: the resting point.",
         ),
       );
     }
@@ -160,7 +169,7 @@ export class Run {
     let text = `Run ${this.name} at step ${step}. `;
     if (settings.game === "dirac") {
       if (!this.path) return;
-      const [theta, psi] = this.path.at(-1);
+      const [theta, psi] = this.path.slice(-2);
       text +=
         `The Dirac-GAN's plane of θ and ψ with the field of both players' directions; the path has come to ` +
         `(${number(theta)}, ${number(psi)}).`;

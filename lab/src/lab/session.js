@@ -6,6 +6,7 @@ export const RECORD = 5; // steps between two points of the loss curves at first
 export const MEASURE = 25; // and between two measurements;
 const POINTS = 200; // both double whenever a curve has so many points
 const CURVE = 256; // samples behind each point of the loss curves
+const TRAIL = 1500; // steps of the Dirac-GAN's path that are shown
 const LEISURE = 0.35; // the largest part of the time that goes into pictures
 
 const STATS = ["lossD", "lossG", "logitReal", "logitFake", "accuracyD"];
@@ -17,17 +18,8 @@ export function interval(least, step) {
   return every;
 }
 
-/** A long path for the picture: about 3,000 of its points, with their steps, the last one among them. */
-export function thinned(path) {
-  const every = Math.ceil(path.length / 3000);
-  return path.flatMap(([theta, psi], step) =>
-    step % every === 0 || step === path.length - 1 ? [[theta, psi, step]] : [],
-  );
-}
-
-/** Distances from (0, 0): of the start, now, and means over the last quarter of a path and the quarter before. */
-export function radii(path) {
-  const r = path.map(([theta, psi]) => Math.hypot(theta, psi));
+/** Distances r from (0, 0): of the start, now, and means over the last quarter of the steps and the quarter before. */
+export function radii(r) {
   const mean = (from, to) => r.slice(from, to).reduce((sum, x) => sum + x, 0) / (to - from);
   const [half, late] = [Math.floor(r.length / 2), Math.floor((3 * r.length) / 4)];
   return {
@@ -40,11 +32,20 @@ export function radii(path) {
   };
 }
 
+/** About 600 of many values with their steps, the last one among them. */
+export function thinned(values) {
+  const every = Math.ceil(values.length / 600);
+  return values
+    .map((value, step) => ({ step, value }))
+    .filter(({ step }) => step % every === 0 || step === values.length - 1);
+}
+
 export class Session {
   constructor(settings) {
     this.settings = settings;
     this.dirac = settings.game === "dirac";
     this.game = this.dirac ? createDirac(settings) : createGan(settings);
+    this.far = []; // of the Dirac-GAN: distances from (0, 0)
     this.phases = null; // the step that slow motion has begun
     this.drawn = { at: -Infinity, cost: 0 };
   }
@@ -123,15 +124,19 @@ export class Session {
     });
     if (due) this.drawn = { at: now, cost: performance.now() - now };
     answer.snapshot = shot;
+    // At rest, numbers are those of this very step; the curves keep to their own.
+    if (fresh && !this.phases && this.game.diverged === null) answer.present = this.game.measure();
   }
 
   showDirac(answer, { extent = 2 }) {
     const { path } = this.game;
-    answer.path = thinned(path);
-    answer.radius = radii(path);
-    let reach = extent;
-    for (const [theta, psi] of answer.path) reach = Math.max(reach, 1.1 * Math.abs(theta), 1.1 * Math.abs(psi));
-    reach = Math.min(reach, 1e9);
+    for (let i = this.far.length; i < path.length; i++) this.far.push(Math.hypot(...path[i]));
+    answer.radius = radii(this.far);
+    answer.distances = thinned(this.far);
+    // The last steps are shown one by one: of a path that turns, no step may be left out.
+    answer.path = Float64Array.from(path.slice(-TRAIL).flat());
+    answer.start = path[0];
+    const reach = Math.min(1e9, 1.1 * answer.path.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
     answer.extent = reach > extent ? 1.5 * reach : extent; // seldom, not at each step
     answer.field = this.game.field(answer.extent, 15);
   }

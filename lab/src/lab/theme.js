@@ -25,9 +25,17 @@ export function luminance(rgb) {
 
 export const isDark = (rgb) => luminance(rgb) < 0.18;
 
+const FADE = 600; // ms after which a page's colours have faded over
+
 /** Call `change` whenever the page may have changed its colours; returns a function that ends it. */
 export function watch(change) {
-  const observer = new MutationObserver(change);
+  let timer;
+  const seen = () => {
+    change();
+    clearTimeout(timer);
+    timer = setTimeout(change, FADE);
+  };
+  const observer = new MutationObserver(seen);
   for (const element of [document.documentElement, document.body]) {
     observer.observe(element, {
       attributes: true,
@@ -35,9 +43,10 @@ export function watch(change) {
     });
   }
   const query = matchMedia("(prefers-color-scheme: dark)");
-  query.addEventListener("change", change);
+  query.addEventListener("change", seen);
   return () => {
+    clearTimeout(timer);
     observer.disconnect();
-    query.removeEventListener("change", change);
+    query.removeEventListener("change", seen);
   };
 }

@@ -63,7 +63,7 @@ const ARROW = 26;
 export class PlaneView {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", { alpha: false });
     this.small = document.createElement("canvas");
   }
 
@@ -88,10 +88,10 @@ export class PlaneView {
     if (layers.surface && snapshot.surface) this.surface(snapshot, settings, colors);
     if (layers.manifold && snapshot.manifold) this.manifold(snapshot.manifold, settings.latent_dim, colors);
     const faded = batch ? 0.3 : 1; // in slow motion the batch at hand stands out
-    if (layers.real) this.points(snapshot.real, colors.real, colors.halo, true, 4, faded);
-    if (layers.fake) this.points(snapshot.fake, colors.fake, colors.halo, false, 2.6, faded);
-    if (batch?.real) this.points(batch.real, colors.real, colors.line, true, 6, 1);
-    if (batch?.fake) this.points(batch.fake, colors.fake, colors.line, false, 3.6, 1);
+    if (layers.real) this.points(snapshot.real, colors.real, colors.halo, true, 5.5, faded);
+    if (layers.fake) this.points(snapshot.fake, colors.fake, colors.halo, false, 2.2, faded);
+    if (batch?.real) this.points(batch.real, colors.real, colors.line, true, 7, 1);
+    if (batch?.fake) this.points(batch.fake, colors.fake, colors.line, false, 3.4, 1);
     if (batch?.gradients) this.arrows(batch.fake, batch.gradients, colors);
     else if (layers.gradients && snapshot.gradients) this.arrows(snapshot.fake, snapshot.gradients, colors);
   }
@@ -209,7 +209,7 @@ export class PlaneView {
 
 /** Draws the Dirac-GAN: the field of both players' directions, and the path that they have taken. */
 export class DiracView extends PlaneView {
-  draw({ path, field, extent, colors }) {
+  draw({ path, start, field, extent, colors }) {
     this.prepare(colors);
     const { context, size } = this;
     const unit = (this.unit = size / 2 / extent);
@@ -227,10 +227,10 @@ export class DiracView extends PlaneView {
     context.strokeStyle = colors.fake;
     context.lineWidth = 2;
     context.beginPath();
-    for (const [theta, psi] of path) context.lineTo(theta * unit, -psi * unit);
+    for (let i = 0; i < path.length; i += 2) context.lineTo(path[i] * unit, -path[i + 1] * unit);
     context.stroke();
-    this.points(path[0].slice(0, 2), colors.fake, colors.halo, true, 9, 1);
-    this.points(path.at(-1).slice(0, 2), colors.fake, colors.line, false, 5, 1);
+    this.points(start, colors.fake, colors.halo, true, 9, 1);
+    this.points(path.slice(-2), colors.fake, colors.line, false, 5, 1);
     this.points([0, 0], colors.real, colors.halo, true, 9, 1);
     context.fillStyle = colors.line;
     context.font = "italic 15px serif";

@@ -98,13 +98,13 @@ def test_what_eight_bits_cost(row, name):
 
     def distance(key: str) -> str:
         value = median(rows, key)
-        return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+        return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
     worst = max(row["worst_pixel"] for row in rows)
     assert table("# Trained generators", row) == [
         distance("frechet_stored"), distance("frechet_rounded"), distance("frechet_real"),
         f"{100 * median(rows, 'obeyed_stored'):.1f} %", f"{100 * median(rows, 'obeyed_rounded'):.1f} %",
-        f"{median(rows, 'mean_pixel'):.2f}, at most {worst:.0f}",
+        f"{median(rows, 'mean_pixel'):.2f}, at most {worst:.1f}",
     ]  # fmt: skip
 
 
@@ -130,10 +130,31 @@ def test_numbers_in_the_generators_sentences():
     real_photos = median(stored("conditional_cifar10_real")["rows"], "accuracy")
     assert f"asked for in {100 * digits['accuracy']:.1f} %; of real images in {100 * real_digits:.1f} %" in text
     assert f"asked for in {100 * photos['accuracy']:.1f} %; of real images in {100 * real_photos:.1f} %" in text
-    assert f"right together in {100 * captions['all']:.1f} %" in text
-    assert f"in {100 * captions['all_held_out']:.1f} % of those whose pair" in text
+    assert f"together in {100 * captions['all']:.1f} % where training images had" in text
+    assert f"in {100 * captions['all_held_out']:.1f} % where none had" in text
     ratios = [row["ratio"] for row in stored("browser_captions_variety")["rows"]]
     assert f"{statistics.median(ratios):.2f} times as much as two real images" in text
     assert f"{min(ratios):.2f} to {max(ratios):.2f} over three seeds" in text
-    assert f"{100 * drawn['colours']:.1f} % come out in the right two colours" in text
+    assert f"{100 * drawn['background']:.1f} % get the right background, and {100 * drawn['colours']:.1f} % both" in text
     assert f"{100 * drawn['unseen_in_colours']:.1f} % come out with the ink and the background" in text
+    shared = stored("browser_same_latent")["rows"]
+    assert f"correlation of {median(shared, 'slant'):.2f}" in text
+    assert f"less than {min(row['slant_least'] for row in shared):.2f}" in text
+    assert f"it is {median(shared, 'brightness'):.2f}" in text
+
+
+def test_what_eight_bits_cost_in_the_sentences():
+    text = " ".join(GENERATORS.split())
+    for name in ("conditional_mnist", "projection_cifar10"):
+        rows = stored(f"browser_rounded_{name}")["rows"]
+        distances = [row["frechet_stored"] for row in rows]
+        assert f"{min(distances):.2f} to {max(distances):.2f}" in text
+        assert all(abs(r["frechet_rounded"] - r["frechet_stored"]) < max(distances) - min(distances) for r in rows)
+    rows = stored("browser_rounded_captions_glyphs")["rows"]
+    distances = [row["frechet_stored"] for row in rows]
+    assert f"by {max(distances) - min(distances):.0f} ({min(distances):.0f} to {max(distances):.0f})" in text
+    assert f"{median([{'by': r['frechet_stored'] - r['frechet_rounded']} for r in rows], 'by'):.0f}, to the better" in text
+    (drawn,), (facade,) = (stored(f"browser_rounded_pix2pix_{name}")["rows"] for name in ("handwritten", "facades"))
+    assert f"colours {100 * drawn['colours_stored']:.1f} % with" in text
+    assert f"{100 * drawn['colours_rounded']:.1f} % here" in text
+    assert f"{facade['psnr_stored']:.2f} dB and {facade['psnr_rounded']:.2f} dB PSNR" in text

@@ -74,6 +74,7 @@ def to_script(model: nn.Module, name: str, *, direction: str = "ab", classes: li
     return f'GanGenerators.weights("{name}", {json.dumps(about, separators=(",", ":"))});\n'
 
 
+@torch.no_grad()
 def rounded(model: nn.Module, direction: str = "ab") -> nn.Module:
     """Return a copy of a model whose averaged generator has the weights that its script would have, as float32: to
     measure what the rounding costs. Arguments and errors as of :func:`to_script`."""
@@ -82,7 +83,7 @@ def rounded(model: nn.Module, direction: str = "ab") -> nn.Module:
     for module, dim in _rounded_modules(_network(model, direction)):
         weights, scale = _whole(module.weight.detach().cpu().double().transpose(0, dim))
         weights = weights * scale.double().view(-1, *[1] * (weights.ndim - 1))
-        module.weight.data = weights.transpose(0, dim).to(module.weight)
+        module.weight.copy_(weights.transpose(0, dim))
     return model
 
 
@@ -265,8 +266,7 @@ def _whole(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Round weights ``(outputs, ...)``, float64: return whole numbers, and what each output's were divided by."""
     largest = weight.abs().flatten(1).amax(1)
     scale = (largest.where(largest > 0, LARGEST) / LARGEST).float()
-    whole = (weight / scale.double().view(-1, *[1] * (weight.ndim - 1))).round()
-    return whole.clamp(-LARGEST, LARGEST), scale
+    return (weight / scale.double().view(-1, *[1] * (weight.ndim - 1))).round(), scale
 
 
 def _packed(layers: list[Layer]) -> tuple[np.ndarray, np.ndarray]:

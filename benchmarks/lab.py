@@ -198,7 +198,7 @@ def opened(browser: Any, address: str) -> Any:
 
 
 def thread_seconds(browser: Any) -> dict[str, float]:
-    """Return the processor time that each thread of a browser has had, by its place in /proc; without /proc, nothing."""
+    """Return the processor time that each thread of a browser has had, by its place in /proc; nothing without it."""
     session = browser.new_browser_cdp_session()
     found = {}
     for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:

@@ -198,7 +198,7 @@ def opened(browser: Any, address: str) -> Any:
 
 
 def thread_seconds(browser: Any) -> dict[str, float]:
-    """Return the processor time that each thread of a browser has had, by its place in /proc; without /proc, nothing."""
+    """Return the processor time that each thread of a browser has had, by its place in /proc; nothing without it."""
     session = browser.new_browser_cdp_session()
     found = {}
     for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
@@ -231,7 +231,7 @@ def measure(
         done = pages[name].evaluate("(steps) => run(steps)", steps[name])
         after = thread_seconds(browser)
         spent = [took - before.get(thread, 0.0) for thread, took in after.items()]
-        needed = max(max(spent), sum(spent) / cores) if spent else done["seconds"]
+        needed = max(max(spent), sum(spent) / cores) if spent else max(done["seconds"], 1e-4)  # the clock's grain
         per_step[name].append(needed / steps[name])
         clock[name].append(done["seconds"] / steps[name])
         finite[name] &= done["finite"]

@@ -497,6 +497,7 @@ def test_the_lab_benchmark_writes_its_tables(results, browser_tools, capsys):
     (row,) = table["rows"]
     assert (row["optimizer"], row["width"], row["way"], row["finite"]) == ("adam", 4, "ours", True)
     assert row["slower_than_ours"] == 1 and 0 < row["steps_per_second_min"] <= row["steps_per_second_max"]
+    assert 0 < row["by_the_clock"] < 2 * row["steps_per_second"]  # no thread computes for longer than the clock runs
     assert table["settings"]["n_critic"] == 2 and table["settings"]["rates"]["adam"] == 0.001
     assert table["versions"]["chromium"] and "tfjs" not in table["versions"]
     frames = read(results, "benchmark_lab_frames")

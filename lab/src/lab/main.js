@@ -24,7 +24,7 @@ const SPEEDS = [
   [5, "5 steps a second"],
   [20, "20 steps a second"],
   [60, "60 steps a second"],
-  [0, "as fast as it can"],
+  [0, "as fast as possible"],
 ];
 const LAYERS = [
   ["real", "real samples", true],

@@ -21,7 +21,7 @@ const workers = {
       const { outputFiles } = await build({ ...common, entryPoints: [path] });
       return { contents: outputFiles[0].text, loader: "text" };
     });
-    // The same as a function of the worker's scope: its text starts a worker, and the page can call it where it may not.
+    // The same as a function of the worker's scope: its text starts a worker; a page that may not start one calls it.
     onLoad({ filter: /program\.js$/ }, async ({ path }) => {
       const { outputFiles } = await build({ ...common, entryPoints: [path] });
       return { contents: `export default function (self) {${outputFiles[0].text}}`, loader: "js" };

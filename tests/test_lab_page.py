@@ -52,7 +52,7 @@ class Lab:
 
     def __init__(self, page: sync_api.Page, address: str):
         self.page, self.address = page, address
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))

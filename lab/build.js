@@ -27,7 +27,8 @@ const workers = {
 
 const check = process.argv.includes("--check");
 for (const [name, globalName] of [["lab", "GanLab"], ["generators", "GanGenerators"]]) {
-  const { outputFiles } = await build({ ...common, plugins: [workers], globalName, entryPoints: [`src/${name}/index.js`] });
+  const entryPoints = [`src/${name}/index.js`];
+  const { outputFiles } = await build({ ...common, plugins: [workers], globalName, entryPoints });
   const text = outputFiles[0].text;
   const file = new URL(`${name}.js`, target);
   if (check) {

@@ -52,7 +52,7 @@ class Lab:
 
     def __init__(self, page: sync_api.Page, address: str):
         self.page, self.address = page, address
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
@@ -554,18 +554,32 @@ def test_curves_and_numbers_follow_while_playing(opened: Callable[..., Lab]) -> 
     lab.settled()
 
 
-def test_rests_while_out_of_view(opened: Callable[..., Lab]) -> None:
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.mark.parametrize("way", ["scrolled", "hidden"])
+def test_rests_while_nobody_looks(opened: Callable[..., Lab], way: str) -> None:
     lab = opened("#width_g=8&width_d=8&batch=16")
+
+    def look(seen: bool) -> None:
+        if way == "scrolled":
+            lab.page.evaluate(f"scrollTo(0, {4000 if seen else 0})")
+        else:
+            lab.page.evaluate(HIDE, not seen)
+
     lab.page.evaluate("document.body.style.paddingTop = '4000px'; scrollTo(0, 4000)")
     lab.page.locator("select[id$=speed]").select_option("0")
     lab.button("Play").click()
     lab.until("a.step > 5")
-    lab.page.evaluate("scrollTo(0, 0)")
+    look(False)
     lab.page.wait_for_timeout(500)
     step = lab.run["step"]
     lab.page.wait_for_timeout(500)
     assert lab.run["step"] == step
-    lab.page.evaluate("scrollTo(0, 4000)")
+    look(True)
     lab.until(f"a.step > {step + 5}")
     lab.button("Pause").click()
     lab.settled()

@@ -136,6 +136,11 @@ test("warnings tell what was seen, and only then", () => {
   assert.equal(tell({ state: { diverged: "x" } }).warn, "diverged");
 });
 
+test("a trend needs some steps", () => {
+  assert.match(tell({ state: { before: { step: 460, js: 0.5 } } }).ids, /unknown/);
+  assert.match(tell({ state: { before: { step: 450, js: 0.5 } } }).ids, /falls/);
+});
+
 test("samples gathered far from a mode are not near one", () => {
   assert.match(tell({ measure: { modes: 1, largestShare: 0.97, nearMode: 0.1 } }).ids, /gathered/);
 });

@@ -228,7 +228,7 @@ export class Controls {
     this.rows = {};
     this.when = {};
     this.groups = GROUPS.map(([title, rows], i) => {
-      const help = h("p", { class: "help" }, "Choose a setting: here is told what it does.");
+      const help = h("p", { class: "help" }, "Choose a setting to read here what it does.");
       const group = h(
         "details",
         { class: "group", open: i === 0 },

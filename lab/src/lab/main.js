@@ -24,7 +24,7 @@ const SPEEDS = [
   [5, "5 steps a second"],
   [20, "20 steps a second"],
   [60, "60 steps a second"],
-  [0, "as fast as it can"],
+  [0, "as fast as possible"],
 ];
 const LAYERS = [
   ["real", "real samples", true],
@@ -249,7 +249,7 @@ class Lab {
     const all = b ? [a, b] : [a];
     if (this.runs?.length !== all.length) {
       this.runs?.forEach((run) => run.end());
-      this.runs = all.map((_, i) => new Run("AB"[i], this.options));
+      this.runs = all.map((_, i) => new Run("AB"[i], { ...this.options, runs: all.length }));
       this.stage.replaceChildren(...this.runs.map((run) => run.element));
       this.sizes.disconnect();
       this.runs.forEach((run) => this.sizes.observe(run.canvas));

@@ -10,10 +10,11 @@ function sessionHere(settings) {
 
 const SLICE = 8; // ms at a time on the page itself: what is left of a frame is for drawing
 
-/** A run; `ask(job)` promises the answer. Only one job at a time. */
+/** One of so many `runs`; `ask(job)` promises the answer. Only one job at a time. */
 export class Runner {
-  constructor(settings, { worker = true } = {}) {
+  constructor(settings, { worker = true, runs = 1 } = {}) {
     this.settings = settings;
+    this.share = SLICE / runs;
     this.mode = "slices";
     if (worker) this.start();
     if (this.mode === "slices") this.session = sessionHere(settings);
@@ -64,13 +65,13 @@ export class Runner {
   async slice(job) {
     const work = this.session.work(job);
     for (;;) {
-      const until = performance.now() + SLICE;
+      await new Promise((resolve) => setTimeout(resolve)); // frames are drawn here
+      if (this.ended) return new Promise(() => {}); // nobody waits for it any more
+      const until = performance.now() + this.share;
       do {
         const { value, done } = work.next();
         if (done) return value;
-        if (this.ended) return new Promise(() => {}); // nobody waits for it any more
       } while (performance.now() < until);
-      await new Promise((resolve) => setTimeout(resolve));
     }
   }
 

@@ -182,7 +182,7 @@ export const frames = [
 ];
 
 // Where it is going.
-const known = ({ diverged, measure, before }) => !diverged && measure && before && before.step < measure.step;
+const known = ({ diverged, measure, before }) => !diverged && measure && before && before.step + 50 <= measure.step;
 export const trends = [
   { id: "unknown", when: (state) => !known(state), text: () => "" },
   {

@@ -41,9 +41,7 @@ export const tint = (colors, t) =>
 /** The position of an output on the scale, from -1 to 1. */
 export function position(value, scale) {
   const x = scale.sigmoid ? 1 / (1 + Math.exp(-value)) : value;
-  return x < scale.middle
-    ? (x - scale.middle) / (scale.middle - scale.low)
-    : (x - scale.middle) / (scale.high - scale.middle);
+  return (x - scale.middle) / (scale.high - scale.middle);
 }
 
 /** The length on the canvas, in pixels, of the longest arrow; and the gradient's length that it stands for. */

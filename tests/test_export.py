@@ -130,6 +130,8 @@ def test_each_output_has_a_scale_of_its_own_and_batch_norm_is_folded():
     assert ((rounded - before).abs() <= scale / 2 * 1.001).all()
     found = body(export.to_script(made("projection"), "x"))
     assert [layer["classes"] for layer in found["layers"] if layer["op"] == "affine"] == [3] * 3
+    instance = [layer for layer in body(export.to_script(made("pix2pix"), "x"))["layers"] if layer["op"] == "instance"]
+    assert instance == [{"op": "instance", "eps": 1e-5}] * 5
 
 
 def test_a_row_of_zeros_stays_zero(tmp_path, root):

@@ -31,10 +31,11 @@ def test_every_experiment_with_a_table_is_expected():
 def test_what_to_expect(preset, steps, modes, near):
     table = stored(widgets.Lab.presets()[preset]["table"])
     rows = table["rows"]
-    assert int(steps.replace(",", "")) == table["settings"]["steps"] and len(rows) == 10
+    assert int(steps.replace(",", "")) == table["settings"]["steps"] and len(rows) == (30 if preset == "fast" else 10)
     counts, shares = [row["modes"] for row in rows], [100 * row["high_quality"] for row in rows]
     low, high, all_eight = min(counts), max(counts), sum(count == 8 for count in counts)
-    assert modes == (f"{low} in all" if low == high else f"{low} to {high}" + f", all 8 in {all_eight}" * (high == 8))
+    of = f", all 8 in {all_eight}" + f" of {len(rows)}" * (len(rows) > 10)
+    assert modes == (f"{low} in all" if low == high else f"{low} to {high}" + of * (high == 8))
     assert near == f"{statistics.median(shares):.1f} %, {min(shares):.1f} to {max(shares):.1f}"
 
 
@@ -50,8 +51,14 @@ def test_numbers_of_the_package_beside_them():
     assert counts[0] == 8 and f"the cure 8 with {share:.0f} % near one" in LAB
     _, other = medians("ring_fast")
     assert f"{share:.0f} % against {other:.0f} %" in LAB
-    counts, share = medians("ring_fast_momentum")
-    assert counts[0] == 8 and f"only {share:.0f} % of the samples" in LAB
+    lab, package = stored("lab_ring_fast_momentum")["rows"], stored("ring_fast_momentum")["rows"]
+    assert sum(row["modes"] == 8 for row in package) == len(package) == 10
+    package += stored("ring_fast_momentum_more")["rows"]
+    assert len({row["seed"] for row in package}) == len(lab) == 30
+    hits = [sum(row["modes"] == 8 for row in rows) for rows in (lab, package)]
+    text = " ".join(LAB.split())
+    assert f"in {hits[0]} of thirty by this program, in {hits[1]} of thirty by the package" in text
+    assert f"with {100 * statistics.median(row['high_quality'] for row in lab):.0f} % of the fakes near one" in text
     counts, _ = medians("remedy_ring_r1")
     assert counts[-1] < 8
 

@@ -629,14 +629,15 @@ class Lab {
  *   second run's);
  *   `chapters`: what comes before the address of a chapter, or null for no links; `hash`: whether the page's fragment
  *   holds the experiment (so in the whole form); `worker`: false to train on the page itself
- * @returns {{destroy: function(), settings: function(): object, set: function(object), state: function(): object}}
+ * @returns {{destroy: function(), settings: function(): object, set: function(object, object=),
+ *   state: function(): object}}
  */
 export function render(element, options) {
   const lab = new Lab(element, options);
   return {
     destroy: () => lab.destroy(),
     settings: () => lab.runs[0].settings,
-    set: (settings) => lab.begin(complete(settings)),
+    set: (a, b = null) => lab.begin(complete(a), b && complete(b)),
     /** What is measured at this moment, for tests and benchmarks. */
     state: () => ({
       playing: lab.playing,

@@ -15,21 +15,20 @@ export function place(element, lab) {
   return render(element, { settings: a, compare: b, compact: true, link: lab });
 }
 
-/** What anywidget calls for each output that shows the widget; its model's `state` is the part of an address after #. */
+/** What anywidget calls for each output with the widget; its model's `state` is what stands after an address's #. */
 export function widget({ model, el }) {
-  const begin = () => {
-    const { a, b } = read(model.get("state"));
-    return [a, b];
-  };
-  const [settings, compare] = begin();
+  const { a, b } = read(model.get("state"));
   const lab = render(el, {
-    settings, compare, compact: true,
+    settings: a, compare: b, compact: true,
     onchange(a, b) {
       model.set("state", write(a, b).slice(1));
       model.save_changes();
     },
   });
-  const follow = () => lab.set(...begin());
+  const follow = () => {
+    const { a, b } = read(model.get("state"));
+    lab.set(a, b);
+  };
   model.on("change:state", follow);
   return () => {
     model.off("change:state", follow);

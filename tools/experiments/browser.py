@@ -166,9 +166,10 @@ def captions_variety(seed: int, device: torch.device, *, name: str, each: int) -
 
 def captions_weight(seed: int, device: torch.device, *, name: str, each: int) -> dict[str, Any]:
     """All 60 captions "a large red A on a plain yellow background" of ten characters and six inks, as they are and with
-    "regular" or "bold" after "large": how much of the image is nearer to the ink than to the background? ``bold_...`` is
-    the share of the images that have more ink than the middle between the medians of both weights, of the same caption;
-    ``spread_...`` the standard deviation of the ink's area among the answers that were free in their weight."""
+    "regular" or "bold" after "large": how much of the image is nearer to the ink than to the background? ``bold_...``
+    is the share of the images that have more ink than the middle between the medians of both weights, of the same
+    caption; ``spread_...`` the standard deviation of the ink's area among the answers that were free in their
+    weight."""
     model = trained.load(name, device)
     generator = torch.Generator().manual_seed(seed)
     area: dict[str, list[Tensor]] = {}

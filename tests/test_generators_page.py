@@ -176,7 +176,8 @@ def test_a_generator_of_the_readers_own(browser, folder, tmp_path):
     }
     places = "".join(f'<div id="{show}-{name}"></div>' for show, name in [*shows, *wrong])
     calls = "".join(
-        f'show("{show}-{name}", {json.dumps({"show": show, "name": name, "base": ""})});' for show, name in [*shows, *wrong]
+        f'show("{show}-{name}", {json.dumps({"show": show, "name": name, "base": ""})});'
+        for show, name in [*shows, *wrong]
     )
     show = "const show = (id, options) => GanGenerators.render(document.getElementById(id), options);"
     script = f'{places}<script src="generators.js"></script><script>{show}{calls}</script>'

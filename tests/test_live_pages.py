@@ -34,8 +34,7 @@ def test_what_to_expect(preset, steps, modes, near):
     assert int(steps.replace(",", "")) == table["settings"]["steps"] and len(rows) == (30 if preset == "fast" else 10)
     counts, shares = [row["modes"] for row in rows], [100 * row["high_quality"] for row in rows]
     low, high, all_eight = min(counts), max(counts), sum(count == 8 for count in counts)
-    of = f", all 8 in {all_eight}" + f" of {len(rows)}" * (len(rows) > 10)
-    assert modes == (f"{low} in all" if low == high else f"{low} to {high}" + of * (high == 8))
+    assert modes == (f"{low} in all" if low == high else f"{low} to {high}" + f", all 8 in {all_eight}" * (high == 8))
     assert near == f"{statistics.median(shares):.1f} %, {min(shares):.1f} to {max(shares):.1f}"
 
 
@@ -53,12 +52,16 @@ def test_numbers_of_the_package_beside_them():
     assert f"{share:.0f} % against {other:.0f} %" in LAB
     lab, package = stored("lab_ring_fast_momentum")["rows"], stored("ring_fast_momentum")["rows"]
     assert sum(row["modes"] == 8 for row in package) == len(package) == 10
-    package += stored("ring_fast_momentum_more")["rows"]
-    assert len({row["seed"] for row in package}) == len(lab) == 30
-    hits = [sum(row["modes"] == 8 for row in rows) for rows in (lab, package)]
+    more = stored("ring_fast_momentum_more")["rows"]
+    assert len(more) == 20 and len(lab) == 30
+    hits = [sum(row["modes"] == 8 for row in rows) for rows in (more, lab)]
     text = " ".join(LAB.split())
-    assert f"in {hits[0]} of thirty by this program, in {hits[1]} of thirty by the package" in text
-    assert f"with {100 * statistics.median(row['high_quality'] for row in lab):.0f} % of the fakes near one" in text
+    assert f"in twenty more all eight came back in {hits[0]}, and in the lab's own thirty in {hits[1]}" in text
+    share = 100 * statistics.median(row["high_quality"] for row in package)
+    assert f"only {share:.0f} % of the samples are near one (median; `ring_fast_momentum`)" in text
+    five = stored("remedy_ring_critic5")["rows"]
+    share = 100 * statistics.median(row["high_quality"] for row in five)
+    assert sum(row["modes"] == 8 for row in five) == 9 and f"seeds of ten, {share:.0f} % of the samples near one" in text
     counts, _ = medians("remedy_ring_r1")
     assert counts[-1] < 8
 

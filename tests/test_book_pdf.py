@@ -121,6 +121,18 @@ def test_hints_and_solutions_stand_at_the_end_and_pages_name_them(
 
 
 @needs_book
+def test_what_is_to_be_tried_says_where(tmp_path: Path) -> None:
+    try:
+        _, complaints = pdf.make(pdf.HTML, tmp_path / "page.pdf", "book/generators", "A4")
+    except chromium.Missing as missing:
+        pytest.skip(str(missing))
+    text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "page.pdf").pages).split())
+    places = (pdf.ROOT / "book" / "generators.md").read_text(encoding="utf-8").count("gan-generators-place")
+    assert complaints == []
+    assert text.count("Here the page has something to try") == places > 0 and "if scripts could" not in text
+
+
+@needs_book
 def test_moving_figures_say_that_they_move(texts: list[str]) -> None:
     source = (pdf.ROOT / "book" / f"{CHAPTER}.ipynb").read_text(encoding="utf-8")
     assert "\n".join(texts).count("they move on the page") == source.count("widgets.scrubber(") > 0

@@ -87,6 +87,12 @@ async ({ part }) => {
     label.textContent = `${label.textContent} (the last of ${pictures} pictures; they move on the page)`;
   }
 
+  // What a reader would play with is not on paper: the words for a page without scripts would puzzle there.
+  for (const place of all(".gan-generators-place")) {
+    const text = "Here the page has something to try, in a browser: nothing to install, and it works without a network.";
+    place.replaceChildren(element("p", { className: "print-live", textContent: text }));
+  }
+
   // The way to Colab is of no use on paper, nor is the picture that moves.
   all("p").filter(p => /^Open in Colab$/.test(p.textContent.trim())).forEach(p => p.remove());
   all("picture source[media*='reduced-motion']").forEach(source => { source.media = "all"; });

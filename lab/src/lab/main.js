@@ -54,7 +54,11 @@ class Lab {
     this.unwatch = watch(() => this.paint());
     this.onhash = () => this.restore();
     this.onhide = () => this.wake();
-    if (hash) addEventListener("hashchange", this.onhash);
+    this.onlink = (event) => this.follow(event);
+    if (hash) {
+      addEventListener("hashchange", this.onhash);
+      document.addEventListener("click", this.onlink);
+    }
     document.addEventListener("visibilitychange", this.onhide);
     this.observer = new IntersectionObserver(([entry]) => {
       this.seen = entry.isIntersecting;
@@ -136,7 +140,7 @@ class Lab {
       h("option", { value: "" }, "your own settings"),
       ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)),
     );
-    this.look = h("p", { class: "look" });
+    this.look = h("p", { class: "look", "aria-live": "polite" });
     this.layerBox = h(
       "fieldset",
       { class: "layers" },
@@ -310,6 +314,8 @@ class Lab {
   }
 
   tellPreset(name) {
+    if (name === this.told) return; // what stands there already is not to be announced again
+    this.told = name;
     const { text, chapter } = presets[name] ?? {};
     this.look.replaceChildren(
       ...(text
@@ -389,6 +395,16 @@ class Lab {
     this.warn(messages.join(" "));
     if (!same) this.begin(a, b);
     return true;
+  }
+
+  /** After a link in the page's text that sets the lab: go to where it can be seen, and played by keyboard. */
+  follow(event) {
+    const link = event.target.closest?.("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const here = ({ origin, pathname, search }) => origin + pathname + search;
+    if (here(link) !== here(location) || !isState(link.hash)) return;
+    this.root.scrollIntoView({ behavior: this.calm.matches ? "auto" : "smooth" });
+    this.play.focus({ preventScroll: true });
   }
 
   warn(text) {
@@ -613,6 +629,7 @@ class Lab {
     this.observer.disconnect();
     this.sizes.disconnect();
     removeEventListener("hashchange", this.onhash);
+    document.removeEventListener("click", this.onlink);
     document.removeEventListener("visibilitychange", this.onhide);
     this.root.replaceChildren();
     this.root.classList.remove("gan-lab", "gl-compact");

@@ -263,6 +263,7 @@ class Lab {
     this.stage.classList.toggle("gl-two", all.length === 2);
     if (this.compact) this.seed.value = a.seed;
     else this.showSettings();
+    this.table.draw(this.runs); // it has its height before there are numbers
     this.refresh();
   }
 

@@ -107,6 +107,7 @@ class Lab {
     this.message = h("p", { class: "message", role: "alert", hidden: true });
     this.stage = h("div", { class: "runs" });
     this.table = new Table();
+    this.list = h("p", { class: "differences", hidden: true });
 
     if (compact) {
       this.seed = h("input", {
@@ -122,6 +123,7 @@ class Lab {
         bar,
         h("div", { class: "row seed" }, h("label", { for: this.seed.id }, "Seed"), this.seed),
         this.message,
+        this.list,
         h("div", { class: "body" }, this.stage, this.table.element),
         link ? h("p", {}, h("a", { href: link }, "Open in the lab")) : "",
       );
@@ -201,7 +203,6 @@ class Lab {
       { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true },
       ...this.tabs,
     );
-    this.list = h("p", { class: "differences", hidden: true });
     this.printed = h("p", { class: "printed" });
     this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
     this.copied = h("output", {});
@@ -261,10 +262,31 @@ class Lab {
     all.forEach((settings, i) => this.runs[i].begin(settings));
     this.editing = Math.min(this.editing, all.length - 1);
     this.stage.classList.toggle("gl-two", all.length === 2);
+    this.nameRuns(a, b);
     if (this.compact) this.seed.value = a.seed;
     else this.showSettings();
     this.table.draw(this.runs); // it has its height before there are numbers
     this.refresh();
+  }
+
+  /** Which run is which, and in what they differ. */
+  nameRuns(a, b) {
+    this.list.hidden = !b;
+    if (b) {
+      const differ = differences(a, b);
+      const name = (key) => label[key] ?? key;
+      const text = differ.map((key) =>
+        key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`,
+      );
+      this.list.textContent = text.length
+        ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
+        : `A and B have the same settings.${this.compact ? "" : " Change one of B: everything else stays equal."}`;
+    }
+    this.runs.forEach((run) => {
+      run.title.hidden = !b;
+      say(run.title, `Run ${run.name}`);
+      run.element.setAttribute("aria-label", `Run ${run.name}`);
+    });
   }
 
   showSettings() {
@@ -277,25 +299,10 @@ class Lab {
     const name = presetOf(current);
     this.preset.value = name;
     this.tellPreset(name);
-    const differ = b ? differences(a, b) : [];
-    this.controls.mark(differ);
+    this.controls.mark(b ? differences(a, b) : []);
     this.compareBox.checked = Boolean(b);
-    this.tabBar.hidden = this.list.hidden = !b;
+    this.tabBar.hidden = !b;
     this.tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === this.editing)));
-    if (b) {
-      const name = (key) => label[key] ?? key;
-      const text = differ.map((key) =>
-        key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`,
-      );
-      this.list.textContent = text.length
-        ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
-        : "A and B have the same settings. Change one of B: everything else stays equal.";
-    }
-    this.runs.forEach((run) => {
-      run.title.hidden = !b;
-      say(run.title, `Run ${run.name}`);
-      run.element.setAttribute("aria-label", `Run ${run.name}`);
-    });
     const game = all.every(({ game }) => game === "dirac");
     this.curves.choose(all);
     for (const part of [this.layerBox, this.meaning, this.help, this.seeder]) part.hidden = game;

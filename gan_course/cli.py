@@ -248,7 +248,7 @@ def export_web(options: argparse.Namespace) -> None:
         raise ValueError(f"model must be the folder of a run, or one of {known}; got {options.model!r}")
     if classes is None and getattr(model, "reads_captions", False) and model.num_classes == len(glyphs.VOCABULARY):
         classes = glyphs.VOCABULARY
-    path = options.out if options.out.suffix == ".js" else options.out / f"{folder.name}.js"
+    path = options.out if options.out.suffix == ".js" else options.out / f"{folder.resolve().name}.js"
     text = export.to_script(model, path.stem, direction=options.direction, classes=classes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

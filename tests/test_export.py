@@ -130,6 +130,8 @@ def test_each_output_has_a_scale_of_its_own_and_batch_norm_is_folded():
     assert ((rounded - before).abs() <= scale / 2 * 1.001).all()
     found = body(export.to_script(made("projection"), "x"))
     assert [layer["classes"] for layer in found["layers"] if layer["op"] == "affine"] == [3] * 3
+    instance = [layer for layer in body(export.to_script(made("pix2pix"), "x"))["layers"] if layer["op"] == "instance"]
+    assert instance == [{"op": "instance", "eps": 1e-5}] * 5
 
 
 def test_a_row_of_zeros_stays_zero(tmp_path, root):
@@ -140,6 +142,29 @@ def test_a_row_of_zeros_stays_zero(tmp_path, root):
     given, arguments = inputs(model, 2)
     got = in_page(export.to_script(model, "zero"), given, tmp_path, root).view(2, 3, -1)
     torch.testing.assert_close(got[:, 1], torch.full((2, 256), 0.5).tanh())
+
+
+def test_weights_that_are_almost_nothing_become_nothing(tmp_path, root):
+    model = made("gan")
+    last = [m for m in model.ema.network.modules() if isinstance(m, torch.nn.Linear)][-1]
+    last.weight.data[3] = 1e-44  # a hundred and twenty-seventh of it is none of float32's numbers
+    last.weight.data[4] = -0.0
+    last.bias.data[3:5] = torch.tensor([0.25, -0.5])
+    given, arguments = inputs(model, 2)
+    got = in_page(export.to_script(model, "small"), given, tmp_path, root)
+    torch.testing.assert_close(got[:, 3:5], torch.tensor([[0.25, -0.5]] * 2).tanh())
+    torch.testing.assert_close(export.rounded(model).decode(*arguments).flatten(1), got, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["weight", "running_var"])
+def test_a_generator_that_diverged_is_refused(value, part):
+    model = made("dcgan")
+    state = model.ema.network.state_dict()
+    key = [key for key in state if key.endswith(part)][-1]
+    state[key].view(-1)[-1] = value
+    with pytest.raises(ValueError, match=f"model must have finite weights, got infinities or NaN in {key}$"):
+        export.to_script(model, "x")
 
 
 def test_what_a_file_holds():
@@ -163,6 +188,8 @@ def test_what_a_file_holds():
     (lambda: made("cyclegan"), {"direction": "up"}, "direction must be one of ab, ba, got 'up'"),
     (lambda: made("dcgan"), {"name": "a b"}, "name must have letters, digits, _ and - only, got 'a b'"),
     (lambda: made("dcgan"), {"name": '");alert("'}, "name must have"),
+    (lambda: made("dcgan"), {"classes": ["a"]}, "classes must be left out for a model without classes or words"),
+    (lambda: made("pix2pix"), {"classes": ["a"]}, "classes must be left out for a model without classes or words"),
     (lambda: made("projection"), {"classes": ["a"]}, "classes must be the 3 names that the model has numbers for"),
 ])  # fmt: skip
 def test_what_cannot_be_exported_is_said(model, arguments, message):
@@ -181,6 +208,22 @@ def test_layers_from_elsewhere_are_refused():
         export.to_script(model, "x")
 
 
+@pytest.mark.parametrize("layer, message", [
+    (torch.nn.Upsample(scale_factor=2, mode="bilinear"), "a layer of type Upsample cannot be exported: .*bilinear"),
+    (torch.nn.Upsample(scale_factor=3), "a layer of type Upsample cannot be exported"),
+    (torch.nn.InstanceNorm2d(3, affine=True), "a layer of type InstanceNorm2d cannot be exported"),
+    (torch.nn.InstanceNorm2d(3, track_running_stats=True), "a layer of type InstanceNorm2d cannot be exported"),
+    (torch.nn.Conv2d(3, 3, 3, dilation=2), "a convolution that is dilated"),
+    (torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), "padded by other than zeros or reflection"),
+    (torch.nn.ConvTranspose2d(3, 3, 4, stride=2, output_padding=(1, 0)), "other along rows than along columns"),
+])  # fmt: skip
+def test_layers_that_the_page_would_compute_otherwise_are_refused(layer, message):
+    model = made("dcgan")
+    model.ema.network.to_image.append(layer)
+    with pytest.raises(ValueError, match=message):
+        export.to_script(model, "x")
+
+
 @pytest.mark.skipif(not standin.AVAILABLE, reason="this torch is too old for a device written in Python")
 @pytest.mark.parametrize("name", ["projection", "text", "cyclegan-batch"])
 def test_a_model_on_a_device_gives_the_same_file(name):
@@ -194,7 +237,7 @@ def test_a_model_on_a_device_gives_the_same_file(name):
 
 
 # --- the command ----------------------------------------------------------------------------------
-def test_the_command_writes_a_run(tmp_path, capsys):
+def test_the_command_writes_a_run(tmp_path, monkeypatch, capsys):
     train_set = data.load("digits", size=16, limit=64)
     model = family("cgan")(shape=train_set.shape, width=4, latent_dim=5)
     fit(model, train_set, 2, batch=8, out=tmp_path / "mine", progress=False)
@@ -202,6 +245,9 @@ def test_the_command_writes_a_run(tmp_path, capsys):
     text = (tmp_path / "web" / "mine.js").read_text()
     assert text == export.to_script(model, "mine", classes=train_set.classes)
     assert f"{len(text):,} bytes, {len(gzip.compress(text.encode(), 9)):,} compressed" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path / "mine")
+    assert cli.main(["export-web", ".", str(tmp_path / "here")]) == 0
+    assert (tmp_path / "here" / "mine.js").read_text() == text
     assert cli.main(["export-web", str(tmp_path / "mine"), str(tmp_path / "other.js"), "--classes", *"abcdefghij"]) == 0
     assert body((tmp_path / "other.js").read_text())["input"]["names"] == list("abcdefghij")
 

@@ -345,7 +345,7 @@ def test_the_lab_has_the_settings_of_the_package_s_table(name):
     assert lab.ENTRIES[f"lab_{name}"].settings == wanted
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "ring_fast_momentum"])
 def test_the_same_settings_reach_the_same_modes(name):
     """Ten seeds each: as many modes, and shares near a mode that overlap."""
     assert results.state(f"lab_{name}") == "ok", f"run: python tools/results.py run lab_{name}"
@@ -357,3 +357,16 @@ def test_the_same_settings_reach_the_same_modes(name):
         (min(shares), max(shares)) for shares in ([row["high_quality"] for row in rows] for rows in (package, browser))
     )
     assert max(low, lab_low) <= min(high, lab_high)
+
+
+def test_a_border_case_agrees_over_thirty_seeds():
+    """Not all modes come back in each run, here and there: the two programs cannot be told apart by how often."""
+    assert results.state("lab_ring_fast_momentum") == results.state("ring_fast_momentum_more") == "ok"
+    package = [row for name in ("ring_fast_momentum", "ring_fast_momentum_more") for row in results.read(name)["rows"]]
+    browser = results.read("lab_ring_fast_momentum")["rows"]
+    assert len(package) == len(browser) == 30
+    hits = [sum(row["modes"] == 8 for row in rows) for rows in (package, browser)]
+    assert all(20 <= count < 30 for count in hits)
+    assert scipy.stats.fisher_exact([[count, 30 - count] for count in hits]).pvalue > 0.1
+    shares = [[row["high_quality"] for row in rows] for rows in (package, browser)]
+    assert scipy.stats.mannwhitneyu(*shares).pvalue > 0.1

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "gan_course" / "notebook" / "browser"
 WEIGHTS = ROOT / "book" / "weights" / "web"
-TO_SETTINGS = re.compile(r"\[([^\]\n]+)\]\(([\w./]*\blab)\.md#([^)\s\"]*=[^)\s\"]*)\)")
+TO_SETTINGS = re.compile(r"\[([^\]\[]+)\]\(([\w./]*\blab)\.md#([^)\s\"]*=[^)\s\"]*)\)")
 
 
 def link_settings(app: Sphinx, page: str, source: list[str]) -> None:

@@ -49,14 +49,18 @@ def to_script(model: nn.Module, name: str, *, direction: str = "ab", classes: li
         classes: names of the classes, or words of the captions, in the order of their numbers.
 
     Raises:
-        ValueError: the family cannot be exported, or an argument is not as above.
+        ValueError: the family cannot be exported, or an argument is not as above, or a weight is not finite.
     """
     if not name or not all(c.isascii() and (c.isalnum() or c in "_-") for c in name):
         raise ValueError(f"name must have letters, digits, _ and - only, got {name!r}")
     number = model.settings.get("num_classes") if hasattr(model, "settings") else None
+    if classes is not None and number is None:
+        raise ValueError(f"classes must be left out for a model without classes or words, got {len(classes)} names")
     if classes is not None and len(classes) != number:
         raise ValueError(f"classes must be the {number} names that the model has numbers for, got {len(classes)}")
     network = copy.deepcopy(_network(model, direction)).cpu()
+    if broken := [key for key, value in network.state_dict().items() if not value.isfinite().all()]:
+        raise ValueError(f"model must have finite weights, got infinities or NaN in {', '.join(broken)}")
     layers = _folded(_layers(network))
     weights, floats = _packed(layers)
     about = {
@@ -153,13 +157,13 @@ def _layers(module: nn.Module) -> list[Layer]:
         case ConditionalBatchNorm2d():
             layer = _affine(module.norm, module.gain.weight, module.bias.weight)
             return [{**layer, "classes": module.gain.num_embeddings}]
-        case nn.InstanceNorm2d():
+        case nn.InstanceNorm2d(affine=False, track_running_stats=False):
             return [{"op": "instance", "eps": module.eps}]
         case nn.ReLU() | nn.LeakyReLU():
             return [_relu(getattr(module, "negative_slope", 0.0))]
         case nn.Tanh():
             return [{"op": "tanh"}]
-        case nn.Upsample():
+        case nn.Upsample(mode="nearest", scale_factor=2):
             return [{"op": "up"}]
         case nn.Unflatten():
             return [{"op": "reshape", "shape": list(module.unflattened_size)}]
@@ -192,7 +196,7 @@ def _layers(module: nn.Module) -> list[Layer]:
                 {"op": "keep", "as": "branch"}, {"op": "recall", "of": "block"},
                 *_layers(module.shortcut), {"op": "up"}, {"op": "add", "with": "branch"},
             ]  # fmt: skip
-    raise ValueError(f"a layer of type {type(module).__name__} cannot be exported")
+    raise ValueError(f"a layer of type {type(module).__name__} cannot be exported: {module}")
 
 
 def _conditional(network: conditional.Generator) -> list[Layer]:
@@ -216,8 +220,11 @@ def _unet(network: pix2pix.UNet) -> list[Layer]:
 
 
 def _window(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
-    if module.groups > 1 or any(len(set(v)) > 1 for v in (module.kernel_size, module.stride, module.padding)):
+    sizes = (module.kernel_size, module.stride, module.padding, module.output_padding)
+    if module.groups > 1 or any(len(set(v)) > 1 for v in sizes):
         raise ValueError(f"a convolution with groups, or other along rows than along columns: {module}")
+    if set(module.dilation) != {1} or module.padding_mode not in ("zeros", "reflect"):
+        raise ValueError(f"a convolution that is dilated, or padded by other than zeros or reflection: {module}")
     return {
         "in": module.in_channels, "out": module.out_channels, "kernel": module.kernel_size[0],
         "stride": module.stride[0], "padding": module.padding[0], **_parameters(module),
@@ -264,8 +271,8 @@ def _folded(layers: list[Layer]) -> list[Layer]:
 # --- numbers --------------------------------------------------------------------------------------
 def _whole(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Round weights ``(outputs, ...)``, float64: return whole numbers, and what each output's were divided by."""
-    largest = weight.abs().flatten(1).amax(1)
-    scale = (largest.where(largest > 0, LARGEST) / LARGEST).float()
+    scale = (weight.abs().flatten(1).amax(1) / LARGEST).float()
+    scale = scale.where(scale > 0, 1)  # of an output without weights, or with some that float32 does not tell from 0
     return (weight / scale.double().view(-1, *[1] * (weight.ndim - 1))).round(), scale
 
 

@@ -94,6 +94,26 @@ def truncated(seed: int, device: torch.device, *, name: str, data_name: str, dia
     return row
 
 
+def half_way(seed: int, device: torch.device, *, name: str, data_name: str) -> dict[str, Any]:
+    """Judge 2,000 samples of a class-conditional generator, equally many of each class, from latents half way between
+    two others: along the great circle (``circle``), and on the straight line (``line``), where they have the
+    distribution of latents that were multiplied by the root of a half. Frechet distance, precision, recall, and share
+    of the class that was asked for; ``length`` is the mean length of the latents."""
+    model, test_set = trained.load(name, device), data.load(data_name, split="test", device=device)
+    critic = judge(data_name, model.shape[-1], device)
+    reference = critic.features(test_set.draw(SAMPLES), CHUNK)
+    labels = common.cycled_labels(SAMPLES, model.num_classes, device)
+    ends = model.latents(2 * SAMPLES, torch.Generator().manual_seed(seed)).view(2, SAMPLES, -1)
+    line, lengths = ends.mean(0), ends.norm(dim=2).mean(0)
+    directions = (ends / ends.norm(dim=2, keepdim=True)).sum(0)
+    circle = directions / directions.norm(dim=1, keepdim=True) * lengths[:, None]
+    row = {}
+    for way, z in {"circle": circle, "line": line}.items():
+        found = measured(model.decode(z, labels), labels, reference, critic) | {"length": z.norm(dim=1).mean().item()}
+        row |= {f"{key}_{way}": value for key, value in found.items()}
+    return row
+
+
 def redrawn(z: Tensor, bound: float, generator: torch.Generator) -> Tensor:
     """Latents (n, dim) whose numbers beyond ``bound`` are drawn again until none is: Brock et al. (2019)."""
     z = z.clone()
@@ -144,6 +164,47 @@ def captions_variety(seed: int, device: torch.device, *, name: str, each: int) -
     }
 
 
+def captions_weight(seed: int, device: torch.device, *, name: str, each: int) -> dict[str, Any]:
+    """All 60 captions "a large red A on a plain yellow background" of ten characters and six inks, as they are and with
+    "regular" or "bold" after "large": how much of the image is nearer to the ink than to the background? ``bold_...``
+    is the share of the images that have more ink than the middle between the medians of both weights, of the same
+    caption; ``spread_...`` the standard deviation of the ink's area among the answers that were free in their
+    weight."""
+    model = trained.load(name, device)
+    generator = torch.Generator().manual_seed(seed)
+    area: dict[str, list[Tensor]] = {}
+    for i, (character, ink) in enumerate(itertools.product(glyphs.CHARACTERS, glyphs.INKS)):
+        background = list(glyphs.BACKGROUNDS)[i % 6]
+        said = {"character": character, "ink": ink, "background": background, "scale": "large", "texture": "plain"}
+        for weight in ("", "regular", "bold"):
+            caption = " ".join(f"a large {weight} {ink} {character} on a plain {background} background".split())
+            words = glyphs.tokens([caption], glyphs.VOCABULARY).expand(each, -1)
+            fixed = said | ({"weight": weight} if weight else {})
+            images = {
+                "answers": model.sample(each, words, generator),
+                "real": glyphs.make(each, 1_000 * seed + i, model.shape[-1], fixed=fixed).images().to(device),
+            }
+            for kind, x in images.items():
+                area.setdefault(f"{weight or 'free'}_{kind}", []).append(_inked(x, ink, background))
+    areas, row = {key: torch.stack(values) for key, values in area.items()}, {}
+    for kind in ("answers", "real"):
+        middle = (areas[f"regular_{kind}"].median(1).values + areas[f"bold_{kind}"].median(1).values) / 2
+        for said in ("free", "regular", "bold"):
+            row[f"bold_{said}_{kind}"] = (areas[f"{said}_{kind}"] > middle[:, None]).double().mean().item()
+        row[f"spread_{kind}"] = areas[f"free_{kind}"].std(1).mean().item()
+    return row
+
+
+def _inked(images: Tensor, ink: str, background: str) -> Tensor:
+    """The share of each image's pixels (N, 3, H, W) that are nearer to the ink than to the background."""
+    paint, paper = (
+        torch.tensor(colour, device=images.device).view(3, 1, 1) / 127.5 - 1
+        for colour in (glyphs.INKS[ink], glyphs.BACKGROUNDS[background])
+    )
+    nearer = (images - paint).square().sum(1) < (images - paper).square().sum(1)
+    return nearer.double().mean((1, 2))
+
+
 def same_latent(seed: int, device: torch.device, *, name: str, latents: int) -> dict[str, Any]:
     """Draw all classes from each of many latents: how much do brightness and slant of a digit correlate with those of
     another class from the same latent (mean over pairs of classes; smallest)? Between different latents, that is 0."""
@@ -178,7 +239,10 @@ ENTRIES = {
     "browser_truncated": Entry(
         truncated, {"name": "conditional_mnist", "data_name": "mnist", "dials": [0.25, 0.5, 0.75, 1.0, 1.5]}, range(3)
     ),
+    **{f"browser_half_way_{name}": Entry(half_way, {"name": name, "data_name": _DATA[name]}, range(3))
+       for name in ("conditional_mnist", "projection_cifar10")},
     "browser_truncated_real": Entry(truncated_real, {"data_name": "mnist"}, range(3)),
     "browser_same_latent": Entry(same_latent, {"name": "conditional_mnist", "latents": 500}, range(3)),
     "browser_captions_variety": Entry(captions_variety, {"name": "captions_glyphs", "each": 32}, range(3)),
+    "browser_captions_weight": Entry(captions_weight, {"name": "captions_glyphs", "each": 32}, range(3)),
 }  # fmt: skip

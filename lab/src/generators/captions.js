@@ -63,6 +63,6 @@ export function captions(body, network, { timed, seed = 1 }) {
   });
   const again = button("new z", () => { latents = draw(++seed, network.input.latent, SAMPLES); update(); });
   body.append(element("div", { class: "menus" }, ...menus), text, held,
-    element("div", { class: "row eight" }, ...pictures.map((p) => p.figure)), again);
+    element("div", { class: "strip eight" }, ...pictures.map((p) => p.figure)), again);
   return update();
 }

@@ -56,7 +56,7 @@ export function classes(body, network, { names, timed, seed = 1 }) {
     element("div", { class: "split" }, large.figure,
       element("div", { class: "controls" }, chosen.row, again, pad, across.row, along.row, length)),
     element("p", { class: "title" }, `The same z in all ${count} classes`),
-    element("div", { class: "row" }, ...row.map((p) => p.figure)),
+    element("div", { class: "strip" }, ...row.map((p) => p.figure)),
   );
   latents();
   return update();

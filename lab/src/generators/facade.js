@@ -23,7 +23,7 @@ export function image(map, parts) {
 /** Maps to begin with, as rectangles [part, left, top, right, bottom] in a square of side 1. */
 const WALL = ["wall", 0, 0, 1, 1], BEYOND = ["background", 0, 0, 1, 1];
 const BEGINNINGS = {
-  "a house": [WALL, ["cornice", 0, 0.03, 1, 0.07], ...rows(3, 4), ["door", 0.42, 0.76, 0.57, 1]],
+  "a house": [WALL, ["cornice", 0, 0.03, 1, 0.07], ...rows(3, 4), ["door", 0.45, 0.76, 0.55, 1]],
   "a tower": [BEYOND, ["wall", 0.3, 0.1, 0.7, 1], ...rows(5, 2, 0.3, 0.7), ["door", 0.44, 0.85, 0.56, 1]],
   "a bare wall": [WALL],
   "doors only": [WALL, ...rows(3, 4).map(([, ...box]) => ["door", ...box])],

@@ -42,6 +42,6 @@ export function truncation(body, network, { names, timed, seed = 1 }) {
     button("new z", fresh(() => { state.seed += 1; })),
   ];
   body.append(element("div", { class: "controls wide" }, ...controls),
-    element("div", { class: "row eight" }, ...pictures.map((p) => p.figure)), note);
+    element("div", { class: "strip eight" }, ...pictures.map((p) => p.figure)), note);
   return update();
 }

@@ -12,7 +12,7 @@ export function walk(body, network, { names, timed, seed = 1 }) {
   const { latent, classes } = network.input, state = { t: 0, way: "circle", label: 0, seed };
   const [paint, along] = [painter(network, timed), painter(network, timed)];
   const large = picture(network.shape, "", ""), row = [];
-  for (let i = 0; i < STOPS; i++) row.push(picture(network.shape, "", (i / (STOPS - 1)).toFixed(2).replace(/0$/, "")));
+  for (let i = 0; i < STOPS; i++) row.push(picture(network.shape, "", String(Math.round(100 * i / (STOPS - 1)) / 100)));
   large.figure.className = "large";
   const length = element("p", { class: "note" });
   let ends, timer = null, walking = 0;
@@ -79,7 +79,7 @@ export function walk(body, network, { names, timed, seed = 1 }) {
   }
   body.append(
     element("div", { class: "split" }, large.figure, element("div", { class: "controls" }, ...controls, length)),
-    element("div", { class: "row nine" }, ...row.map((p) => p.figure)),
+    element("div", { class: "strip nine" }, ...row.map((p) => p.figure)),
   );
   return restart();
 }

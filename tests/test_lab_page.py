@@ -325,6 +325,34 @@ def test_two_runs_in_the_compact_form_have_names(opened: Callable[..., Lab]) -> 
     assert [run.get_attribute("aria-label") for run in small.locator(".gl-run").all()] == ["Run A", "Run B"]
 
 
+def test_of_several_sightings_the_newest_counts(opened: Callable[..., Lab]) -> None:
+    """A slow frame tells at once that the lab left the window and came back: it is not at rest then."""
+    lab = opened()
+    lab.page.evaluate("""() => {
+        window.IntersectionObserver = class {
+            constructor(tell) { window.tell = tell; }
+            observe() {}
+            disconnect() {}
+        };
+        lab.destroy();
+        window.lab = GanLab.render(document.querySelector("#lab"));
+        tell([{ isIntersecting: false }, { isIntersecting: true }]);
+    }""")
+    lab.button("One step").click()
+    lab.until("a.step === 1")
+    lab.page.wait_for_function("document.querySelector('.gl-step').textContent === 'step 1'")
+
+
+def test_a_run_that_has_ended_says_so(opened: Callable[..., Lab]) -> None:
+    lab = opened("#steps=2&width_g=8&width_d=8")
+    lab.play("a.over")
+    lab.button("Play").click(force=True)  # marked as disabled, yet it says why
+    assert "ended at its last step" in lab.page.get_by_role("alert").inner_text()
+    lab.button("Start again").click()
+    lab.until("a.step === 0")
+    assert not lab.page.locator(".gl-message").is_visible()
+
+
 def test_copying_the_link(opened: Callable[..., Lab]) -> None:
     lab = opened("#seed=3", permissions=["clipboard-read", "clipboard-write"])
     lab.button("Copy link").click()

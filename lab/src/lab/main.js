@@ -60,8 +60,8 @@ class Lab {
       document.addEventListener("click", this.onlink);
     }
     document.addEventListener("visibilitychange", this.onhide);
-    this.observer = new IntersectionObserver(([entry]) => {
-      this.seen = entry.isIntersecting;
+    this.observer = new IntersectionObserver((entries) => {
+      this.seen = entries.at(-1).isIntersecting; // after a slow frame there are several, the newest last
       this.wake();
     });
     this.observer.observe(root);
@@ -436,7 +436,12 @@ class Lab {
   toggle() {
     if (this.playing) this.stop();
     else {
-      if (this.runs.every((run) => run.over)) return;
+      if (this.runs.every((run) => run.over)) {
+        const ended = this.runs.every(({ diverged }) => diverged === null);
+        const where = ended ? " at its last step (“Stop at step”)" : "";
+        this.warn(`The run has ended${where}: “Start again” or a new setting begins another.`);
+        return;
+      }
       this.setParts(false);
       this.playing = true;
       this.since = null;
@@ -454,12 +459,14 @@ class Lab {
 
   /** The next seed, for both runs if they had the same. */
   nextSeed() {
+    this.warn("");
     const all = this.runs.map((run) => run.settings);
     const { seed } = all[this.editing];
     this.restart(all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
   }
 
   again() {
+    this.warn("");
     this.begin(...this.runs.map((run) => run.settings));
   }
 

@@ -289,6 +289,70 @@ def test_links_hold_the_experiment(opened: Callable[..., Lab]) -> None:
     assert lab.run["settings"]["seed"] == 2
 
 
+def test_a_link_in_the_text_leads_to_the_lab(opened: Callable[..., Lab]) -> None:
+    """The page may be long: who presses such a link sees what it set, and can play at once."""
+    lab = opened()
+    page = lab.page
+    page.evaluate(
+        """document.body.insertAdjacentHTML("beforeend", "<p style='margin-top: 3000px'>" +
+        "<a href='#preset=collapse&seed=2'>set</a> <a href='#heading'>away</a></p><h2 id='heading'>Heading</h2>")"""
+    )
+    link, top = page.get_by_role("link", name="set"), "document.querySelector('.gan-lab').getBoundingClientRect().top"
+    for _ in range(2):  # the second time the address stays the same
+        link.focus()
+        assert page.evaluate(top) < -1000
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"Math.abs({top}) < 20")
+        assert page.evaluate("document.activeElement.textContent") == "Play"
+        assert lab.run["settings"]["seed"] == 2
+        assert "fly out" in page.locator(".gl-look[aria-live=polite]").inner_text()
+    page.get_by_role("link", name="away").click()
+    page.wait_for_timeout(300)
+    assert page.evaluate(top) < -1000
+    lab.settled()
+
+
+def test_two_runs_in_the_compact_form_have_names(opened: Callable[..., Lab]) -> None:
+    lab = opened()
+    lab.page.evaluate("""() => {
+        const place = document.createElement("div");
+        document.body.prepend(place);
+        window.small = GanLab.render(place, { compact: true, compare: { lr_d: 0.02 } });
+    }""")
+    small = lab.page.locator(".gan-lab").first
+    assert small.locator(".gl-title").all_inner_texts() == ["Run A", "Run B"]
+    assert "Learning rate of D: A 0.004, B 0.02" in small.locator(".gl-differences").inner_text()
+    assert [run.get_attribute("aria-label") for run in small.locator(".gl-run").all()] == ["Run A", "Run B"]
+
+
+def test_of_several_sightings_the_newest_counts(opened: Callable[..., Lab]) -> None:
+    """A slow frame tells at once that the lab left the window and came back: it is not at rest then."""
+    lab = opened()
+    lab.page.evaluate("""() => {
+        window.IntersectionObserver = class {
+            constructor(tell) { window.tell = tell; }
+            observe() {}
+            disconnect() {}
+        };
+        lab.destroy();
+        window.lab = GanLab.render(document.querySelector("#lab"));
+        tell([{ isIntersecting: false }, { isIntersecting: true }]);
+    }""")
+    lab.button("One step").click()
+    lab.until("a.step === 1")
+    lab.page.wait_for_function("document.querySelector('.gl-step').textContent === 'step 1'")
+
+
+def test_a_run_that_has_ended_says_so(opened: Callable[..., Lab]) -> None:
+    lab = opened("#steps=2&width_g=8&width_d=8")
+    lab.play("a.over")
+    lab.button("Play").click(force=True)  # marked as disabled, yet it says why
+    assert "ended at its last step" in lab.page.get_by_role("alert").inner_text()
+    lab.button("Start again").click()
+    lab.until("a.step === 0")
+    assert not lab.page.locator(".gl-message").is_visible()
+
+
 def test_copying_the_link(opened: Callable[..., Lab]) -> None:
     lab = opened("#seed=3", permissions=["clipboard-read", "clipboard-write"])
     lab.button("Copy link").click()

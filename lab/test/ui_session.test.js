@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { complete, createDirac, createGan } from "../src/engine/index.js";
 import { range, trace } from "../src/lab/charts.js";
-import { interval, radii, Session, thinned } from "../src/lab/session.js";
+import { Distances, interval, Session } from "../src/lab/session.js";
 import { isDark, luminance, parseColor } from "../src/lab/theme.js";
 import { arrowScale, COLORS, position, surfaceScale, tint } from "../src/lab/view.js";
 
@@ -132,17 +132,44 @@ test("only the last part of a long path is shown, one step after the other", () 
   const answer = new Session(complete({ game: "dirac" })).run({ steps: 2000 });
   assert.equal(answer.path.length, 2 * 1500);
   assert.equal(answer.distances.at(-1).step, 2000);
+  assert.deepEqual(answer.start, [1, 1]);
+});
+
+test("a long Dirac-GAN takes no more memory, and its last steps are those of the game", () => {
+  const settings = complete({ game: "dirac", loss: "wasserstein", lr_g: 0.1 });
+  const session = new Session(settings);
+  let answer;
+  for (let i = 0; i < 100; i++) answer = session.run({ steps: 200 });
+  const game = createDirac(settings);
+  for (let i = 0; i < 20000; i++) game.step();
+  assert.ok(session.game.path.length <= 3000 && session.far.kept.length <= 600);
+  assert.equal(answer.steps, 20000);
+  assert.deepEqual([...answer.path], game.path.slice(-1500).flat());
+  assert.equal(answer.radius.now, Math.hypot(...game.path.at(-1)));
 });
 
 test("distances are means over quarters of the steps", () => {
+  const of = (values) => {
+    const distances = new Distances();
+    values.forEach((value) => distances.add(value));
+    return distances;
+  };
   const r = [0, 1, 2, 3, 4, 5, 6, 7, 8];
-  assert.deepEqual(radii(r), { start: 0, now: 8, half: 4, late: 6, before: 4.5, last: 7 });
-  assert.deepEqual(radii([5]), { start: 5, now: 5, half: 0, late: 0, before: 5, last: 5 });
+  assert.deepEqual(of(r).radii, { start: 0, now: 8, half: 4, late: 6, before: 4.5, last: 7 });
+  assert.deepEqual(of([5]).radii, { start: 5, now: 5, half: 0, late: 0, before: 5, last: 5 });
+  // Of a long game the means are exact, though few of its distances are kept.
+  const waves = Array.from({ length: 50001 }, (_, i) => 2 + Math.sin(i));
+  const mean = (from, to) => waves.slice(from, to).reduce((sum, x) => sum + x, 0) / (to - from);
+  const { half, late, before, last } = of(waves).radii;
+  assert.ok(Math.abs(half - 25000) < 200 && Math.abs(late - 37500) < 200, `${half}, ${late}`);
+  assert.ok(Math.abs(before - mean(half, late)) < 1e-9 && Math.abs(last - mean(late, 50001)) < 1e-9);
 });
 
 test("long curves are thinned, both ends stay", () => {
-  const thin = thinned(Array.from({ length: 10001 }, (_, i) => 2 * i));
-  assert.ok(thin.length <= 601);
+  const distances = new Distances();
+  for (let i = 0; i <= 10000; i++) distances.add(2 * i);
+  const thin = distances.curve.map(({ step, value }) => ({ step, value }));
+  assert.ok(thin.length > 300 && thin.length <= 601);
   assert.deepEqual(
     [thin[0], thin.at(-1)],
     [

@@ -10,12 +10,9 @@ export class DiracGan {
   /** `settings` are complete. */
   constructor(settings) {
     this.settings = settings;
-    this.path = [[settings.theta, settings.psi]];
+    this.path = [[settings.theta, settings.psi]]; // of each step; a long game's owner may take away the oldest
+    this.steps = 0;
     this.diverged = null;
-  }
-
-  get steps() {
-    return this.path.length - 1;
   }
 
   get finished() {
@@ -54,8 +51,10 @@ export class DiracGan {
       psi += lr * this.#walkD(...at);
     }
     if (clip > 0) psi = Math.min(clip, Math.max(-clip, psi));
-    if (Number.isFinite(theta) && Number.isFinite(psi)) this.path.push([theta, psi]);
-    else this.diverged = `${Number.isFinite(theta) ? "psi" : "theta"} is not finite at step ${this.steps + 1}`;
+    if (Number.isFinite(theta) && Number.isFinite(psi)) {
+      this.path.push([theta, psi]);
+      this.steps++;
+    } else this.diverged = `${Number.isFinite(theta) ? "psi" : "theta"} is not finite at step ${this.steps + 1}`;
   }
 
   /**

@@ -46,7 +46,7 @@ export const GROUPS = [
       [
         "std",
         "Width of a mode",
-        "Standard deviation of each mode of the ring and the grid. Narrow modes are harder to hit.",
+        "Standard deviation of each mode of the ring and the grid. What counts as near a mode shrinks with it.",
         { values: [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2], when: narrow },
       ],
       [
@@ -85,7 +85,7 @@ export const GROUPS = [
       [
         "width_d",
         "D: neurons per layer",
-        "Width of the discriminator. A weak one cannot see what is wrong with the samples.",
+        "Width of the discriminator. Where a small one sees no difference, the generator has nothing to learn from.",
         { values: WIDTHS },
       ],
     ],
@@ -104,7 +104,7 @@ export const GROUPS = [
         "method",
         "Updates",
         "Alternating: D moves first, then G sees the new D. Simultaneous: both move at once. Extragradient: both " +
-          "look one step ahead first.",
+          "look one step ahead, and walk by what they saw there.",
         {},
       ],
       [
@@ -135,7 +135,7 @@ export const GROUPS = [
       [
         "spectral_norm",
         "Spectral normalisation",
-        "Divides each layer of D by its largest stretch, so that D cannot be steep.",
+        "Divides each layer of D by its largest stretch, as estimated so far: D's slope stays at about 1 or below.",
         {},
       ],
     ],
@@ -152,7 +152,7 @@ export const GROUPS = [
       [
         "lr_d",
         "Learning rate of D",
-        "Size of the discriminator's steps; 0 freezes it. It should keep up with the generator.",
+        "Size of the discriminator's steps; 0 freezes it. Where it is slow, the generator learns from old news.",
         { values: RATES },
       ],
       [
@@ -170,7 +170,7 @@ export const GROUPS = [
       [
         "beta1",
         "Momentum β₁",
-        "Adam's memory of past gradients. In a game the other player moves on: old gradients may mislead.",
+        "Adam's memory of past gradients. In a game the other player moves on meanwhile: old gradients may mislead.",
         { values: MOMENTA, when: adam },
       ],
       [
@@ -199,7 +199,7 @@ export const GROUPS = [
       [
         "seed",
         "Seed",
-        "Start of all random numbers. The same settings and seed give the same run, on your machine and another.",
+        "Start of all random numbers. In one browser the same settings and seed give the same run, on any machine.",
         {},
       ],
     ],

@@ -47,15 +47,16 @@ const TEXT = {
   "D gradients": () =>
     "Back-propagation goes from the loss into D: for each of its weights, in which direction the loss falls.",
   "D update": () =>
-    "D's weights take one step in that direction. The coloured surface changes; the fakes stay where they are.",
+    "D's weights take one step, which the optimiser makes of these gradients. The coloured surface changes; the " +
+    "fakes stay where they are.",
   "G data": (n) =>
     `The generator's turn. This loss compares each fake with a real point, so ${n} real points are drawn.`,
   "G latents": (n) => `The generator's turn. ${n} new noise vectors are drawn.`,
   "G samples": () => "The generator turns them into new fakes.",
   "G scores": () => "D, whose weights stay as they are now, scores the fakes. G's loss is small if they score high.",
   "G gradients": () =>
-    "The gradient goes back through D to the fakes: each arrow shows which way that fake would raise its score. From " +
-    "there it goes on into G's weights.",
+    "The gradient goes back through D to the fakes: each arrow shows which way that fake would lower G's loss. " +
+    "From there it goes on into G's weights.",
   "G update": () =>
     "G's weights take one step. All fakes move together, since they share the weights: none simply follows its arrow.",
 };

@@ -54,10 +54,14 @@ class Lab {
     this.unwatch = watch(() => this.paint());
     this.onhash = () => this.restore();
     this.onhide = () => this.wake();
-    if (hash) addEventListener("hashchange", this.onhash);
+    this.onlink = (event) => this.follow(event);
+    if (hash) {
+      addEventListener("hashchange", this.onhash);
+      document.addEventListener("click", this.onlink);
+    }
     document.addEventListener("visibilitychange", this.onhide);
-    this.observer = new IntersectionObserver(([entry]) => {
-      this.seen = entry.isIntersecting;
+    this.observer = new IntersectionObserver((entries) => {
+      this.seen = entries.at(-1).isIntersecting; // after a slow frame there are several, the newest last
       this.wake();
     });
     this.observer.observe(root);
@@ -103,6 +107,7 @@ class Lab {
     this.message = h("p", { class: "message", role: "alert", hidden: true });
     this.stage = h("div", { class: "runs" });
     this.table = new Table();
+    this.list = h("p", { class: "differences", hidden: true });
 
     if (compact) {
       this.seed = h("input", {
@@ -118,6 +123,7 @@ class Lab {
         bar,
         h("div", { class: "row seed" }, h("label", { for: this.seed.id }, "Seed"), this.seed),
         this.message,
+        this.list,
         h("div", { class: "body" }, this.stage, this.table.element),
         link ? h("p", {}, h("a", { href: link }, "Open in the lab")) : "",
       );
@@ -136,7 +142,7 @@ class Lab {
       h("option", { value: "" }, "your own settings"),
       ...Object.entries(presets).map(([name, { title }]) => h("option", { value: name }, title)),
     );
-    this.look = h("p", { class: "look" });
+    this.look = h("p", { class: "look", "aria-live": "polite" });
     this.layerBox = h(
       "fieldset",
       { class: "layers" },
@@ -197,7 +203,6 @@ class Lab {
       { class: "bar", role: "group", "aria-label": "Which run the settings belong to", hidden: true },
       ...this.tabs,
     );
-    this.list = h("p", { class: "differences", hidden: true });
     this.printed = h("p", { class: "printed" });
     this.address = h("input", { type: "text", readonly: true, id: `${id}-address` });
     this.copied = h("output", {});
@@ -257,9 +262,31 @@ class Lab {
     all.forEach((settings, i) => this.runs[i].begin(settings));
     this.editing = Math.min(this.editing, all.length - 1);
     this.stage.classList.toggle("gl-two", all.length === 2);
+    this.nameRuns(a, b);
     if (this.compact) this.seed.value = a.seed;
     else this.showSettings();
+    this.table.draw(this.runs); // it has its height before there are numbers
     this.refresh();
+  }
+
+  /** Which run is which, and in what they differ. */
+  nameRuns(a, b) {
+    this.list.hidden = !b;
+    if (b) {
+      const differ = differences(a, b);
+      const name = (key) => label[key] ?? key;
+      const text = differ.map((key) =>
+        key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`,
+      );
+      this.list.textContent = text.length
+        ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
+        : `A and B have the same settings.${this.compact ? "" : " Change one of B: everything else stays equal."}`;
+    }
+    this.runs.forEach((run) => {
+      run.title.hidden = !b;
+      say(run.title, `Run ${run.name}`);
+      run.element.setAttribute("aria-label", `Run ${run.name}`);
+    });
   }
 
   showSettings() {
@@ -272,25 +299,10 @@ class Lab {
     const name = presetOf(current);
     this.preset.value = name;
     this.tellPreset(name);
-    const differ = b ? differences(a, b) : [];
-    this.controls.mark(differ);
+    this.controls.mark(b ? differences(a, b) : []);
     this.compareBox.checked = Boolean(b);
-    this.tabBar.hidden = this.list.hidden = !b;
+    this.tabBar.hidden = !b;
     this.tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === this.editing)));
-    if (b) {
-      const name = (key) => label[key] ?? key;
-      const text = differ.map((key) =>
-        key === "drawing" ? "the drawing" : `${name(key)}: A ${shown(a[key])}, B ${shown(b[key])}`,
-      );
-      this.list.textContent = text.length
-        ? `A and B differ in: ${text.join("; ")}.${a.seed === b.seed ? " Same seed." : ""}`
-        : "A and B have the same settings. Change one of B: everything else stays equal.";
-    }
-    this.runs.forEach((run) => {
-      run.title.hidden = !b;
-      say(run.title, `Run ${run.name}`);
-      run.element.setAttribute("aria-label", `Run ${run.name}`);
-    });
     const game = all.every(({ game }) => game === "dirac");
     this.curves.choose(all);
     for (const part of [this.layerBox, this.meaning, this.help, this.seeder]) part.hidden = game;
@@ -310,6 +322,8 @@ class Lab {
   }
 
   tellPreset(name) {
+    if (name === this.told) return; // what stands there already is not to be announced again
+    this.told = name;
     const { text, chapter } = presets[name] ?? {};
     this.look.replaceChildren(
       ...(text
@@ -391,6 +405,16 @@ class Lab {
     return true;
   }
 
+  /** After a link in the page's text that sets the lab: go to where it can be seen, and played by keyboard. */
+  follow(event) {
+    const link = event.target.closest?.("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const here = ({ origin, pathname, search }) => origin + pathname + search;
+    if (here(link) !== here(location) || !isState(link.hash)) return;
+    this.root.scrollIntoView({ behavior: this.calm.matches ? "auto" : "smooth" });
+    this.play.focus({ preventScroll: true });
+  }
+
   warn(text) {
     this.message.hidden = !text;
     say(this.message, text);
@@ -412,7 +436,12 @@ class Lab {
   toggle() {
     if (this.playing) this.stop();
     else {
-      if (this.runs.every((run) => run.over)) return;
+      if (this.runs.every((run) => run.over)) {
+        const ended = this.runs.every(({ diverged }) => diverged === null);
+        const where = ended ? " at its last step (“Stop at step”)" : "";
+        this.warn(`The run has ended${where}: “Start again” or a new setting begins another.`);
+        return;
+      }
       this.setParts(false);
       this.playing = true;
       this.since = null;
@@ -430,12 +459,14 @@ class Lab {
 
   /** The next seed, for both runs if they had the same. */
   nextSeed() {
+    this.warn("");
     const all = this.runs.map((run) => run.settings);
     const { seed } = all[this.editing];
     this.restart(all.map((s) => (s.seed === seed ? { ...s, seed: (seed + 1) % 2 ** 32 } : s)));
   }
 
   again() {
+    this.warn("");
     this.begin(...this.runs.map((run) => run.settings));
   }
 
@@ -613,6 +644,7 @@ class Lab {
     this.observer.disconnect();
     this.sizes.disconnect();
     removeEventListener("hashchange", this.onhash);
+    document.removeEventListener("click", this.onlink);
     document.removeEventListener("visibilitychange", this.onhide);
     this.root.replaceChildren();
     this.root.classList.remove("gan-lab", "gl-compact");

@@ -40,15 +40,18 @@ const MEANINGS = [
     "JS, KL",
     "How far the samples' histogram is from the data's, in nats, without D's help. KL(real‖fake) grows where data " +
       "have no samples, " +
-      "KL(fake‖real) where samples have no data. The floor is what two sets of real points give: nobody can do " +
-      "better on average.",
+      "KL(fake‖real) where samples have no data. The floor is what two sets of real points give on average: a " +
+      "perfect G would get as much.",
   ],
   [
     "D is right",
     "Share of right decisions on real points and fakes. For losses of pairs: how often the real one of a pair " +
       "scores higher.",
   ],
-  ["slope of D at fakes", "How steep D is where the fakes are: this is the signal that G gets."],
+  [
+    "slope of D at fakes",
+    "How steep D is where the fakes are. Each fake is pushed along D's slope, times a weight that the loss gives it.",
+  ],
 ];
 const PICTURE = [
   [

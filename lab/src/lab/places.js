@@ -27,7 +27,8 @@ export function widget({ model, el }) {
   });
   const follow = () => {
     const { a, b } = read(model.get("state"));
-    lab.set(a, b);
+    const now = lab.state().runs.map(({ settings }) => settings);
+    if (write(a, b) !== write(...now)) lab.set(a, b); // not where the lab itself has told the model
   };
   model.on("change:state", follow);
   return () => {

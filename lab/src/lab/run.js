@@ -21,8 +21,7 @@ export class Run {
       this.title,
       this.canvas,
       this.legend,
-      this.badge,
-      this.sentence,
+      h("div", { class: "says" }, this.badge, this.sentence),
     );
   }
 

@@ -21,7 +21,7 @@ export class Runner {
   }
 
   start() {
-    const url = URL.createObjectURL(new Blob([`(${program})(self)`], { type: "text/javascript" }));
+    const url = (this.url = URL.createObjectURL(new Blob([`(${program})(self)`], { type: "text/javascript" })));
     try {
       this.worker = new Worker(url);
     } catch {
@@ -78,5 +78,6 @@ export class Runner {
   end() {
     this.ended = true;
     this.worker?.terminate();
+    URL.revokeObjectURL(this.url); // a worker that ends before its first answer
   }
 }

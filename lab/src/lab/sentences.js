@@ -50,11 +50,11 @@ export const places = [
   },
   {
     id: "one-mode",
-    warn: "collapse: all samples near one mode",
+    warn: "collapse: the samples belong to one mode",
     when: ({ measure: m }) => m.of > 1 && m.largestShare >= 0.9 && m.nearMode >= 0.5,
     text: ({ measure: m }) =>
-      `Mode collapse: all samples are near one mode. Of ${SAMPLES} samples, ` +
-      `${percent(m.largestShare)} are nearest to the same one of ${m.of} modes.`,
+      `Mode collapse: ${percent(m.largestShare)} of ${SAMPLES} samples are nearest to the same one ` +
+      `of ${m.of} modes, and ${within(m, "them")}.`,
   },
   {
     id: "gathered",
@@ -73,16 +73,15 @@ export const places = [
     id: "thin",
     when: ({ measure: m }) => m.of > 0 && m.modes === m.of,
     text: ({ measure: m }) =>
-      `Each of the ${m.of} modes has a sample near it, but only ${within(m)}. Samples between ` +
-      "modes: not the same as covered.",
+      `Each of the ${m.of} modes has a sample near it, but only ${within(m)}. A mode that is hit ` +
+      "is not yet a mode that is learned.",
   },
   {
     id: "between",
-    note: "samples between modes: not the same as covered",
+    note: "few samples near a mode",
     when: ({ measure: m }) => m.of > 0 && m.nearMode < 0.1,
     text: ({ measure: m }) =>
-      `${m.modes} of ${m.of} modes are covered, and ${m.nearMode ? "only " : ""}${within(m)}. Samples ` +
-      "between modes: not the same as covered.",
+      `${m.modes} of ${m.of} modes are covered, and ${m.nearMode ? "only " : ""}${within(m)}.`,
   },
   {
     id: "some",
@@ -103,7 +102,7 @@ export const places = [
     when: ({ measure: m }) => m.js <= 1.5 * m.jsFloor,
     text: ({ measure: m }) =>
       `JS is ${number(m.js)}; two sets of ${SAMPLES} real points give ${number(m.jsFloor)}. At this ` +
-      "size it can hardly tell samples from data.",
+      "size JS can hardly tell samples from data.",
   },
   {
     id: "apart",
@@ -126,15 +125,15 @@ export const judges = [
       m.modes <= m.of / 2 &&
       Math.abs(stats.lossD - 2 * LN2) < 0.1,
     text: ({ stats, measure: m }) =>
-      `The losses do not show it: D's is ${number(stats.lossD)}, close to 2\u00a0ln\u00a02 = 1.39, which a D ` +
-      `that cannot tell would have, with ${m.modes} of ${m.of} modes covered.`,
+      `The losses do not show it: D's is ${number(stats.lossD)}, close to 2\u00a0ln\u00a02 = 1.39, the loss of a D ` +
+      `that always answers one half, with ${m.modes} of ${m.of} modes covered.`,
   },
   {
     id: "critic-wrong",
     when: ({ settings, stats }) => critic(settings) && stats.logitReal <= stats.logitFake,
     text: ({ stats }) =>
       `The critic scores fakes higher than real samples, by ${number(stats.logitFake - stats.logitReal)}: at ` +
-      "this moment it points the wrong way on average.",
+      "this moment it has them the wrong way round.",
   },
   {
     id: "critic",
@@ -152,6 +151,11 @@ export const judges = [
     id: "sure",
     when: ({ stats }) => stats.accuracyD >= 0.95,
     text: ({ stats }) => `D tells real from fake in ${percent(stats.accuracyD)} of cases.`,
+  },
+  {
+    id: "wrong",
+    when: ({ stats }) => stats.accuracyD < 0.45,
+    text: ({ stats }) => `D is right in ${percent(stats.accuracyD)} of cases: less often than a coin.`,
   },
   {
     id: "unsure",
@@ -198,7 +202,7 @@ export const trends = [
   {
     id: "steady",
     when: () => true,
-    text: ({ measure: m, before: b }) => `Since step ${b.step}, JS has stayed near ${number(m.js)}.`,
+    text: ({ measure: m, before: b }) => `JS was ${number(b.js)} at step ${b.step}, and is ${number(m.js)} now.`,
   },
 ];
 

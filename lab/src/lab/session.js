@@ -6,7 +6,8 @@ export const RECORD = 5; // steps between two points of the loss curves at first
 export const MEASURE = 25; // and between two measurements;
 const POINTS = 200; // both double whenever a curve has so many points
 const CURVE = 256; // samples behind each point of the loss curves
-const TRAIL = 1500; // steps of the Dirac-GAN's path that are shown
+const TRAIL = 1500; // steps of the Dirac-GAN's path that are shown,
+const KEPT = 600; // and distances of its whole game
 const LEISURE = 0.35; // the largest part of the time that goes into pictures
 
 const STATS = ["lossD", "lossG", "logitReal", "logitFake", "accuracyD"];
@@ -18,26 +19,48 @@ export function interval(least, step) {
   return every;
 }
 
-/** Distances r from (0, 0): of the start, now, and means over the last quarter of the steps and the quarter before. */
-export function radii(r) {
-  const mean = (from, to) => r.slice(from, to).reduce((sum, x) => sum + x, 0) / (to - from);
-  const [half, late] = [Math.floor(r.length / 2), Math.floor((3 * r.length) / 4)];
-  return {
-    start: r[0],
-    now: r.at(-1),
-    half,
-    late,
-    before: mean(half, Math.max(late, half + 1)),
-    last: mean(late, r.length),
-  };
-}
+/** Distances from (0, 0), one for each step, in bounded memory: at most `KEPT` of them stay, at equal intervals. */
+export class Distances {
+  constructor() {
+    this.every = 1; // steps between two that are kept; doubles when there are too many
+    this.count = this.sum = 0; // of all distances
+    this.kept = []; // {step, value, sum: of all distances before}
+  }
 
-/** About 600 of many values with their steps, the last one among them. */
-export function thinned(values) {
-  const every = Math.ceil(values.length / 600);
-  return values
-    .map((value, step) => ({ step, value }))
-    .filter(({ step }) => step % every === 0 || step === values.length - 1);
+  add(value) {
+    if (this.count % this.every === 0) {
+      this.kept.push({ step: this.count, value, sum: this.sum });
+      if (this.kept.length > KEPT) {
+        this.every *= 2;
+        this.kept = this.kept.filter((_, i) => i % 2 === 0);
+      }
+    }
+    this.count++;
+    this.sum += value;
+    this.now = value;
+  }
+
+  /** Those kept, with their steps, and the last one. */
+  get curve() {
+    const step = this.count - 1;
+    return this.kept.at(-1).step === step ? this.kept : [...this.kept, { step, value: this.now }];
+  }
+
+  /** At the start, now, and exact means over about the last quarter of the steps and the quarter before it. */
+  get radii() {
+    const { kept, count, sum, now } = this;
+    const at = (part) => kept[Math.min(kept.length - 1, Math.floor((part * count) / this.every))];
+    const [half, late] = [at(0.5), at(0.75)];
+    const last = (sum - late.sum) / (count - late.step);
+    return {
+      start: kept[0].value,
+      now,
+      half: half.step,
+      late: late.step,
+      before: late === half ? half.value : (late.sum - half.sum) / (late.step - half.step),
+      last,
+    };
+  }
 }
 
 export class Session {
@@ -45,7 +68,10 @@ export class Session {
     this.settings = settings;
     this.dirac = settings.game === "dirac";
     this.game = this.dirac ? createDirac(settings) : createGan(settings);
-    this.far = []; // of the Dirac-GAN: distances from (0, 0)
+    if (this.dirac) {
+      this.far = new Distances();
+      this.far.add(Math.hypot(settings.theta, settings.psi));
+    }
     this.phases = null; // the step that slow motion has begun
     this.drawn = { at: -Infinity, cost: 0 };
   }
@@ -100,7 +126,11 @@ export class Session {
   // Curves and measurements belong to fixed steps: they do not depend on how fast or in what portions a run was played.
   note(answer) {
     const { game } = this;
-    if (this.dirac) return;
+    if (this.dirac) {
+      if (this.far.count <= game.steps) this.far.add(Math.hypot(...game.path.at(-1)));
+      if (game.path.length > 2 * TRAIL) game.path.splice(0, TRAIL);
+      return;
+    }
     const last = game.diverged || this.over;
     if (last || game.steps % interval(RECORD, game.steps) === 0) {
       const shot = game.snapshot({ samples: CURVE });
@@ -130,12 +160,11 @@ export class Session {
 
   showDirac(answer, { extent = 2 }) {
     const { path } = this.game;
-    for (let i = this.far.length; i < path.length; i++) this.far.push(Math.hypot(...path[i]));
-    answer.radius = radii(this.far);
-    answer.distances = thinned(this.far);
+    answer.radius = this.far.radii;
+    answer.distances = this.far.curve;
     // The last steps are shown one by one: of a path that turns, no step may be left out.
     answer.path = Float64Array.from(path.slice(-TRAIL).flat());
-    answer.start = path[0];
+    answer.start = [this.settings.theta, this.settings.psi];
     const reach = Math.min(1e9, 1.1 * answer.path.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
     answer.extent = reach > extent ? 1.5 * reach : extent; // seldom, not at each step
     answer.field = this.game.field(answer.extent, 15);

@@ -89,7 +89,10 @@
 
   // Letters of formulas arrive after the text and may change the breaks of lines: stay with the heading asked for,
   // unless the reader has gone elsewhere by then.
-  const asked = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const decoded = text => {
+    try { return decodeURIComponent(text); } catch { return text; }  // an address cut off in the middle of a letter
+  };
+  const asked = location.hash && document.getElementById(decoded(location.hash.slice(1)));
   if (asked) {
     let gone = false;
     for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {

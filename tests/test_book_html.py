@@ -245,7 +245,7 @@ def test_accessibility(visit: Visit) -> None:
 
 
 def test_hidden_solutions_open(visit: Visit) -> None:
-    solutions = visit.page.locator("article details:not(.gan-lab *)")  # the lab's own folds are tried in test_lab_page.py
+    solutions = visit.page.locator("article details:not(.gan-lab *)")  # test_lab_page.py tries the lab's own folds
     for details in solutions.all():
         assert details.get_attribute("open") is None, "a solution must be hidden at first"
         details.locator("> summary").click()

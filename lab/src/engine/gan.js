@@ -158,17 +158,13 @@ export class PlaneGan {
   }
 
   *#updateD(lr, told) {
-    const { settings: s, discriminator: d, passD, passG, last, gradient_d: gradient } = this;
+    const { settings: s, discriminator: d, passD, last, gradient_d: gradient } = this;
     const b = s.batch, { stride, columns } = passD;
 
     this.draws.real(passD.inputs, stride, b);
     yield told && { ...told, phase: "data", real: this.#real() };
 
-    this.draws.latents(passG.inputs, passG.stride, b);
-    yield told && { ...told, phase: "latents", latents: this.#latents() };
-
-    this.#generate();
-    yield told && { ...told, phase: "samples", fake: this.#fake() };
+    yield* this.#samples(told);
 
     if (s.spectral_norm) {
       d.iterate(1); // once per update of D, as in the package
@@ -202,11 +198,7 @@ export class PlaneGan {
       this.draws.real(passD.inputs, stride, b);
       yield told && { ...told, phase: "data", real: this.#real() };
     }
-    this.draws.latents(passG.inputs, passG.stride, b);
-    yield told && { ...told, phase: "latents", latents: this.#latents() };
-
-    this.#generate();
-    yield told && { ...told, phase: "samples", fake: this.#fake() };
+    yield* this.#samples(told);
 
     passD.forward(paired ? 0 : b, 2 * b);
     last.lossG = losses[s.loss].generator(this.realLogits, this.fakeLogits, this.byFake, b);
@@ -230,6 +222,15 @@ export class PlaneGan {
 
     this.optimizer_g.update(g.parameters, gradient, lr);
     yield told && { ...told, phase: "update", lr };
+  }
+
+  *#samples(told) {
+    const { draws, passG, settings: { batch: b } } = this;
+    draws.latents(passG.inputs, passG.stride, b);
+    yield told && { ...told, phase: "latents", latents: this.#latents() };
+
+    this.#generate();
+    yield told && { ...told, phase: "samples", fake: this.#fake() };
   }
 
   /** G's samples of the latents in its pass, put into D's columns for them. */

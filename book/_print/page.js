@@ -90,7 +90,8 @@ async ({ part }) => {
   // What a reader would play with is not on paper: the words for a page without scripts would puzzle there.
   for (const place of all(".gan-generators-place")) {
     const text = "Here the page has something to try, in a browser: nothing to install, and it works without a network.";
-    place.replaceChildren(element("p", { className: "print-live", textContent: text }));
+    // The place itself goes: its script may be on the way, and would fill it.
+    place.replaceWith(element("p", { className: "print-live", textContent: text }));
   }
 
   // The way to Colab is of no use on paper, nor is the picture that moves.

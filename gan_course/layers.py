@@ -3,6 +3,8 @@ conditional batch norm, self-attention, up and down blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
@@ -201,6 +203,30 @@ class ConditionalBatchNorm2d(nn.Module):
         return self.norm(x) * self.gain(labels)[:, :, None, None] + self.bias(labels)[:, :, None, None]
 
 
+class VectorBatchNorm2d(nn.Module):
+    """Batch norm whose gain and bias are linear in a vector, gains around 1: what a conditional norm of BigGAN is.
+
+    Brock et al. (2019), appendix B. With a one-hot vector of the class it has a gain and a bias for each class, as
+    :class:`ConditionalBatchNorm2d`.
+
+    Args:
+        features: channels.
+        inputs: length of the vector.
+        spectral: whether the two linear maps are spectrally normalised.
+    """
+
+    def __init__(self, features: int, inputs: int, spectral: bool = False):
+        super().__init__()
+        normalised = spectral_norm if spectral else nn.Identity()
+        self.norm = nn.BatchNorm2d(features, affine=False)
+        self.gain = normalised(nn.Linear(inputs, features, bias=False))
+        self.bias = normalised(nn.Linear(inputs, features, bias=False))
+
+    def forward(self, x: Tensor, vector: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` and vectors ``(B, inputs)`` to ``(B, C, H, W)``."""
+        return self.norm(x) * (1 + self.gain(vector))[:, :, None, None] + self.bias(vector)[:, :, None, None]
+
+
 class SelfAttention(nn.Module):
     r"""Every place looks at every other: :math:`\gamma\,o + x`. Zhang et al. (2019), equations 1 to 3.
 
@@ -222,10 +248,16 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` to the same shape."""
-        query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
-        attention = (query.mT @ key).softmax(2)  # (B, HW, HW): row i says where place i looks
-        out = (value @ attention.mT).unflatten(2, x.shape[2:])
+        out = (self.value(x).flatten(2) @ self.attention(x).mT).unflatten(2, x.shape[2:])
         return x + self.gamma * self.out(out)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return how much each place takes from every place of ``(B, C, H, W)``: ``(B, HW, HW)``.
+
+        Places are numbered row by row; row i says where place i looks, and sums to 1.
+        """
+        query, key = self.query(x).flatten(2), self.key(x).flatten(2)
+        return (query.mT @ key).softmax(2)
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -259,21 +291,26 @@ def transposed_up(channels_in: int, channels_out: int) -> nn.Sequential:
 class ResBlockUp(nn.Module):
     """Residual block of the generator that doubles the size; Miyato et al. (2018), appendix B.4, figure 8.
 
-    Its batch norm is conditional where there is a number of classes.
+    Args:
+        channels_in, channels_out: channels.
+        norm: makes the batch norm of a number of channels.
+        spectral: whether to normalise the weights of the convolutions.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, num_classes: int | None = None):
+    def __init__(
+        self, channels_in: int, channels_out: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        spectral: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.conditional = num_classes is not None
-        norm = (lambda c: ConditionalBatchNorm2d(c, num_classes)) if self.conditional else nn.BatchNorm2d
+        normalised = spectral_norm if spectral else nn.Identity()
         self.norm1, self.norm2 = norm(channels_in), norm(channels_out)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)  # norm2 would subtract a bias
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
+        # No bias in the first: norm2 would subtract it.
+        self.conv1 = normalised(nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False))
+        self.conv2 = normalised(nn.Conv2d(channels_out, channels_out, 3, padding=1))
+        self.shortcut = normalised(nn.Conv2d(channels_in, channels_out, 1))
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map ``(B, in, H, W)`` (and class numbers ``(B,)``) to ``(B, out, 2H, 2W)``."""
-        given = (labels,) if self.conditional else ()
+    def forward(self, x: Tensor, *given: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)``, and what the batch norms are ``given`` beside it, to ``(B, out, 2H, 2W)``."""
         h = self.conv1(upsample(self.norm1(x, *given).relu()))
         h = self.conv2(self.norm2(h, *given).relu())
         return h + upsample(self.shortcut(x))  # a 1x1 convolution and repeating pixels may change places

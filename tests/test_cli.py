@@ -60,6 +60,7 @@ QUICK = {
     "cgan": ["--set", "width=4"],
     "acgan": ["--set", "width=4"],
     "projection": ["--set", "width=4"],
+    "biggan": ["--set", "width=8"],
     "text": ["--set", "width=4"],
     "pix2pix": ["--set", "width=4"],
     "cyclegan": ["--set", "width=4", "--set", "blocks=1"],

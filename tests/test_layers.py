@@ -307,11 +307,13 @@ def test_the_up_blocks_have_no_checkerboard_built_in(make):
 # ---- residual blocks ----
 
 
+@pytest.mark.parametrize("spectral", [False, True])
 @pytest.mark.parametrize("num_classes", [None, 3])
-def test_res_block_up_is_its_figure(num_classes):
+def test_res_block_up_is_its_figure(num_classes, spectral):
     """The shortcut doubles first and convolves then, as in the figure; the block does it in the other order."""
     torch.manual_seed(0)
-    block = layers.ResBlockUp(4, 6, num_classes).double()
+    norm = nn.BatchNorm2d if num_classes is None else lambda c: layers.ConditionalBatchNorm2d(c, num_classes)
+    block = layers.ResBlockUp(4, 6, norm, spectral).double()
     x = torch.randn(5, 4, 3, 3, dtype=torch.float64)
     labels = None if num_classes is None else torch.tensor([0, 1, 2, 1, 0])
     if labels is not None:
@@ -331,9 +333,11 @@ def test_res_block_up_is_its_figure(num_classes):
     h = F.conv2d(double(normalised(x, block.norm1)), block.conv1.weight, block.conv1.bias, padding=1)
     h = F.conv2d(normalised(h, block.norm2), block.conv2.weight, block.conv2.bias, padding=1)
     expected = h + F.conv2d(double(x), block.shortcut.weight, block.shortcut.bias)
-    got = block(x, labels)
+    got = block(x) if labels is None else block(x, labels)
     assert got.shape == (5, 6, 6, 6)
     torch.testing.assert_close(got, expected)
+    convolutions = (block.conv1, block.conv2, block.shortcut)
+    assert all(parametrize.is_parametrized(convolution) == spectral for convolution in convolutions)
 
 
 @pytest.mark.parametrize("spectral", [False, True])

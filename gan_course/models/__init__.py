@@ -34,6 +34,7 @@ from gan_course.data.sets import DataSet, Domains
 from gan_course.errors import unknown
 from gan_course.models.acgan import ACGAN
 from gan_course.models.autoregressive import Autoregressive
+from gan_course.models.biggan import BigGAN
 from gan_course.models.conditional import ConditionalGAN, ProjectionGAN
 from gan_course.models.cyclegan import CycleGAN
 from gan_course.models.dcgan import DCGAN
@@ -48,7 +49,7 @@ from gan_course.models.wgan import WGAN, WGANGP
 FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
-        GAN, WGAN, WGANGP, DCGAN, SNGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
+        GAN, WGAN, WGANGP, DCGAN, SNGAN, ConditionalGAN, ACGAN, ProjectionGAN, BigGAN, TextGAN, Pix2Pix, CycleGAN,
         VAE, Autoregressive,
     )
 }  # fmt: skip

@@ -75,6 +75,18 @@ class LabelledSampler(Sampler):
         return self.decode(self.latents(n, generator), self.default_labels(n) if labels is None else labels)
 
 
+class ClassSampler(LabelledSampler):
+    """As :class:`LabelledSampler`, of a model whose labels are class numbers, below ``num_classes``."""
+
+    def checked_labels(self, labels: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """Return ``labels`` as int64 if they are class numbers of ``shape``."""
+        return checks.check_labels(labels, shape, self.num_classes).long()
+
+    def default_labels(self, n: int) -> Tensor:
+        """Return classes 0, 1, 2, ... in turn, ``(n,)``."""
+        return cycled_labels(n, self.num_classes, device_of(self))
+
+
 def adam(network: nn.Module, lr: float, beta1: float, beta2: float) -> torch.optim.Adam:
     """Return Adam over a network's parameters, in one fused call per step."""
     return torch.optim.Adam(network.parameters(), lr, (beta1, beta2), fused=True)

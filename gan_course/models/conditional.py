@@ -127,7 +127,7 @@ class ProjectionDiscriminator(nn.Module):
         return self.psi(phi).squeeze(1) + (self.embed(labels) * phi).sum(1)
 
 
-class ConditionalGAN(common.LabelledSampler, nn.Module):
+class ConditionalGAN(common.ClassSampler, nn.Module):
     """Conditional GAN: both networks are given the label beside their input. Mirza and Osindero (2014), equation 2.
 
     The label is laid beside the input as a one-hot vector, and the loss is the non-saturating one. Subclasses
@@ -184,14 +184,6 @@ class ConditionalGAN(common.LabelledSampler, nn.Module):
         common.update(self.optimizer_g, loss_g)
         self.ema.update(self.generator)
         return common.logged(loss_d=loss_d, loss_g=loss_g, logit_real=real_logits, logit_fake=fake_logits)
-
-    def checked_labels(self, labels: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-        """Return ``labels`` as int64 if they are class numbers of ``shape``."""
-        return checks.check_labels(labels, shape, self.num_classes).long()
-
-    def default_labels(self, n: int) -> Tensor:
-        """Return classes 0, 1, 2, ... in turn, ``(n,)``."""
-        return common.cycled_labels(n, self.num_classes, common.device_of(self))
 
 
 class ProjectionGAN(ConditionalGAN):

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_course import data, metrics
 from gan_course.data import glyphs
 from gan_course.metrics import Judge, judge
-from gan_course.models import common, export, trained
+from gan_course.models import biggan, common, export, trained
 from tools.experiments import Entry
 from tools.experiments.captions import obeyed
 from tools.experiments.conditional import accuracy
@@ -88,7 +88,7 @@ def truncated(seed: int, device: torch.device, *, name: str, data_name: str, dia
     for dial in dials:
         generator = torch.Generator().manual_seed(seed)
         z = model.latents(SAMPLES, generator)
-        for way, chosen in {"scaled": dial * z, "cut": redrawn(z, dial, generator)}.items():
+        for way, chosen in {"scaled": dial * z, "cut": biggan.truncated(z, dial, generator)}.items():
             found = measured(model.decode(chosen, labels), labels, reference, critic)
             row |= {f"{key}_{way}_{dial:g}": value for key, value in found.items()}
     return row
@@ -112,14 +112,6 @@ def half_way(seed: int, device: torch.device, *, name: str, data_name: str) -> d
         found = measured(model.decode(z, labels), labels, reference, critic) | {"length": z.norm(dim=1).mean().item()}
         row |= {f"{key}_{way}": value for key, value in found.items()}
     return row
-
-
-def redrawn(z: Tensor, bound: float, generator: torch.Generator) -> Tensor:
-    """Latents (n, dim) whose numbers beyond ``bound`` are drawn again until none is: Brock et al. (2019)."""
-    z = z.clone()
-    while (beyond := z.abs() > bound).any():
-        z[beyond] = torch.randn(int(beyond.sum()), generator=generator).to(z)
-    return z
 
 
 def measured(images: Tensor, labels: Tensor, reference: Tensor, critic: Judge) -> dict[str, float]:

@@ -1,0 +1,215 @@
+"""BigGAN on small images: its parts one by one, the batch, truncation, the end of a long run; and attention alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from gan_course import data, metrics
+from gan_course.layers import SelfAttention
+from gan_course.metrics import Judge, judge
+from gan_course.models import common
+from gan_course.models.biggan import RECIPES, BigGAN, filters, truncated
+from tools.experiments import Entry, defaults, fit
+
+SAMPLES = 1_000  # equally many of each class
+MEASURED = ("frechet", "precision", "recall")
+
+#: What is changed of the whole for each line of the table. "none" has an own table of gains and biases per norm, all of
+#: the latent in the first layer, spectral norm in the discriminator alone, and neither attention nor penalty.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "attention": {"attention": False},
+    "spectral_g": {"spectral_g": False},
+    "shared": {"shared": False},
+    "split": {"split": False},
+    "orthogonal": {"orthogonal": 0.0},
+    "strong_penalty": {"orthogonal": 1e-2},
+    "none": {"attention": False, "spectral_g": False, "shared": False, "split": False, "orthogonal": 0.0},
+}
+
+
+def parts(
+    seed: int, device: torch.device, *,
+    data_name: str, steps: int, batch: int, variants: dict[str, dict[str, Any]], thresholds: list[float], **model: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a BigGAN whole, and again with one part changed or left out, for each of ``variants``; judge 1,000 samples
+    of the averaged generator, equally many of each class, beside the test set: Frechet distance, precision, recall,
+    share of the class that was asked for; the Frechet distance of the last weights (``frechet_last``); and the same
+    measures from latents cut off at each of ``thresholds`` (``truncated``)."""
+    train_set, judged = _begin(data_name, device)
+    row = {}
+    for name, changed in variants.items():
+        gan = _trained(seed, train_set, steps, batch, {**model, **changed})
+        row[name] = judged(gan, gan.ema, seed)
+        row[name]["frechet_last"] = judged(gan, copy.deepcopy(gan.generator).eval(), seed)["frechet"]
+        row[name]["truncated"] = [[t, judged(gan, gan.ema, seed, t)] for t in thresholds]
+    return row
+
+
+def batches(seed: int, device: torch.device, *, data_name: str, runs: list[list[int]], **model: Any) -> dict[str, Any]:
+    """Train a BigGAN with each batch and number of steps of ``runs``; judge as ``biggan_parts``."""
+    train_set, judged = _begin(data_name, device)
+    row = {}
+    for batch, steps in runs:
+        gan = _trained(seed, train_set, steps, batch, model)
+        row[f"{batch}x{steps}"] = judged(gan, gan.ema, seed)
+    return row
+
+
+def late(
+    seed: int, device: torch.device, *, data_name: str, steps: int, batch: int, every: int, **model: Any
+) -> dict[str, Any]:
+    """Train a BigGAN far longer. ``every`` so many steps: the measures of ``biggan_parts``; the share of training
+    images, of test images and of samples that the discriminator takes for real (a logit above 0); and the largest
+    singular value of each weight before spectral normalisation, by the layer's name, in both networks."""
+    train_set, judged = _begin(data_name, device)
+    test_set = data.load(data_name, split="test", device=device)
+    seen = data.order(len(train_set), seed, 0, min(SAMPLES, len(train_set)), device)
+    curve: list[dict[str, Any]] = []
+
+    @torch.no_grad()
+    def probe(gan: BigGAN) -> dict[str, float]:
+        d, fakes = gan.discriminator, common.cycled_labels(SAMPLES, gan.num_classes, device)
+        groups = {
+            "train": (train_set.batch(seen), train_set.labels[seen]),
+            "test": (test_set.images(), test_set.labels),
+            "fake": (gan.sample(SAMPLES, fakes, torch.Generator().manual_seed(seed + 1)), fakes),
+        }
+        curve.append(
+            judged(gan, gan.ema, seed)
+            | {f"taken_{name}": _share(d(x, y) > 0) for name, (x, y) in groups.items()}
+            | {
+                f"largest_{key}": {name: _norm(weight) for name, weight in filters(network).items()}
+                for key, network in (("g", gan.generator), ("d", gan.discriminator))
+            }
+        )
+        return {}
+
+    _trained(seed, train_set, steps, batch, model, snapshot_every=every, snapshot_size=10, probe=probe)
+    return {"steps": list(range(0, steps + 1, every)), "curve": curve}
+
+
+def real(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:
+    """The measures of ``biggan_parts`` of 1,000 real training images with their labels, what a perfect generator would
+    get."""
+    train_set = data.load(data_name, device=device)
+    critic, reference = _reference(data_name, train_set, device)
+    chosen = data.order(len(train_set), seed, 0, SAMPLES, device)
+    return _measured(train_set.batch(chosen), train_set.labels[chosen], reference, critic)
+
+
+# --- two marks ------------------------------------------------------------------------------------
+class Reader(nn.Module):
+    """Convolutions of 3x3, self-attention before the last of them if asked for, the sum over all places, one logit."""
+
+    def __init__(self, width: int, depth: int, attention: bool):
+        super().__init__()
+        convolutions = [nn.Conv2d(3 if i == 0 else width, width, 3, padding=1) for i in range(depth)]
+        self.early = nn.Sequential(*(m for c in convolutions[:-1] for m in (c, nn.ReLU())))
+        self.attention = SelfAttention(width) if attention else nn.Identity()
+        self.late = nn.Sequential(convolutions[-1], nn.ReLU())
+        self.logit = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images ``(B, 3, H, W)`` to logits ``(B,)``."""
+        return self.logit(self.late(self.attention(self.early(x))).sum((2, 3))).squeeze(1)
+
+
+def marks(n: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw images ``(n, 3, side, side)`` in [-1, 1] with a mark of one of three colours at the left and one at the
+    right border, at random heights, and whether both have the same colour ``(n,)``: one half of them."""
+    same = torch.rand(n, generator=generator) < 0.5
+    first = torch.randint(3, (n,), generator=generator)
+    second = torch.where(same, first, (first + torch.randint(1, 3, (n,), generator=generator)) % 3)
+    images, rows = -torch.ones(n, 3, side, side), torch.randint(1, side - 1, (2, n), generator=generator)
+    for colour, row, column in ((first, rows[0], 1), (second, rows[1], side - 2)):
+        images[torch.arange(n), colour, row, column] = 1
+    return images, same
+
+
+def pairs(
+    seed: int, device: torch.device, *, side: int, width: int, depth: int, steps: int, batch: int, lr: float
+) -> dict[str, Any]:
+    """Learn to tell whether two marks have the same colour, without and with attention, from new images in each step;
+    the share of 2,000 further images that are told right (``plain``, ``attention``)."""
+    row = {}
+    for name in ("plain", "attention"):
+        torch.manual_seed(seed)
+        reader, generator = Reader(width, depth, name == "attention").to(device), torch.Generator().manual_seed(seed)
+        adam = torch.optim.Adam(reader.parameters(), lr)
+        for _ in range(steps):
+            x, same = (v.to(device) for v in marks(batch, side, generator))
+            loss = binary_cross_entropy_with_logits(reader(x), same.float())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        x, same = (v.to(device) for v in marks(2_000, side, generator))
+        with torch.no_grad():
+            row[name] = _share((reader(x) > 0) == same)
+    return row
+
+
+def _begin(data_name: str, device: torch.device) -> tuple[data.DataSet, Any]:
+    train_set = data.load(data_name, device=device)
+    critic, reference = _reference(data_name, train_set, device)
+
+    @torch.no_grad()
+    def judged(gan: BigGAN, network: nn.Module, seed: int, threshold: float | None = None) -> dict[str, float]:
+        generator, labels = torch.Generator().manual_seed(seed), common.cycled_labels(SAMPLES, gan.num_classes, device)
+        z = gan.latents(SAMPLES, generator)
+        if threshold is not None:
+            z = truncated(z, threshold, generator)
+        return _measured(network(z, labels), labels, reference, critic)
+
+    return train_set, judged
+
+
+def _reference(data_name: str, train_set: data.DataSet, device: torch.device) -> tuple[Judge, Tensor]:
+    critic = judge(data_name, train_set.shape[-1], device)
+    return critic, critic.features(data.load(data_name, split="test", device=device).images())
+
+
+def _measured(images: Tensor, labels: Tensor, reference: Tensor, critic: Judge) -> dict[str, float]:
+    found = critic.features(images)
+    row = metrics.evaluate(found, reference, lambda x: x, lambda x: critic.head(x).softmax(1), MEASURED)
+    row["accuracy"] = _share(critic.head(found).argmax(1) == labels)
+    return {key: round(value, 4) for key, value in row.items()}
+
+
+def _trained(
+    seed: int, train_set: data.DataSet, steps: int, batch: int, model: dict[str, Any], **fitting: Any
+) -> BigGAN:
+    torch.manual_seed(seed)
+    gan = BigGAN(train_set.shape, len(train_set.classes), **model).to(train_set.x.device)
+    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False, **fitting)
+    return gan
+
+
+def _share(right: Tensor) -> float:
+    return round(right.double().mean().item(), 4)
+
+
+def _norm(weight: Tensor) -> float:
+    return round(torch.linalg.matrix_norm(weight.double(), 2).item(), 3)
+
+
+_DIGITS = {"data_name": "digits", **defaults(BigGAN, "num_classes"), **RECIPES["digits"]}
+_MODEL = {key: value for key, value in _DIGITS.items() if key not in ("steps", "batch")}
+ENTRIES = {
+    "biggan_parts": Entry(
+        parts, {**_DIGITS, "variants": VARIANTS, "thresholds": [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]}, range(5)
+    ),
+    "biggan_batches": Entry(
+        batches, {**_MODEL, "runs": [[16, 500], [64, 500], [256, 500], [16, 2_000], [256, 125]]}, range(5)
+    ),
+    "biggan_late": Entry(late, {**_DIGITS, "steps": 5_000, "every": 250}, range(3)),
+    "biggan_digits_real": Entry(real, {"data_name": "digits"}, range(5)),
+    "biggan_pairs": Entry(
+        pairs, {"side": 16, "width": 16, "depth": 4, "steps": 400, "batch": 64, "lr": 3e-3}, range(10)
+    ),
+}

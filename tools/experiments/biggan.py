@@ -1,4 +1,4 @@
-"""BigGAN on small images: its parts one by one, the batch, truncation, the end of a long run; and attention alone."""
+"""BigGAN on small images: its parts one by one, the batch, truncation, the end of a long run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import data, metrics
-from gan_course.layers import SelfAttention
-from gan_course.losses import discriminator_hinge
 from gan_course.metrics import Judge, judge
 from gan_course.models import common
 from gan_course.models.biggan import RECIPES, BigGAN, filters, truncated
@@ -103,57 +101,6 @@ def real(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:
     return _measured(train_set.batch(chosen), train_set.labels[chosen], reference, critic)
 
 
-# --- two marks ------------------------------------------------------------------------------------
-class Reader(nn.Module):
-    """Convolutions of 3x3, self-attention before the last of them if asked for, the sum over all places, one logit."""
-
-    def __init__(self, width: int, depth: int, attention: bool):
-        super().__init__()
-        convolutions = [nn.Conv2d(3 if i == 0 else width, width, 3, padding=1) for i in range(depth)]
-        self.early = nn.Sequential(*(m for c in convolutions[:-1] for m in (c, nn.ReLU())))
-        self.attention = SelfAttention(width) if attention else nn.Identity()
-        self.late = nn.Sequential(convolutions[-1], nn.ReLU())
-        self.logit = nn.Linear(width, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images ``(B, 3, H, W)`` to logits ``(B,)``."""
-        return self.logit(self.late(self.attention(self.early(x))).sum((2, 3))).squeeze(1)
-
-
-def marks(n: int, side: int, same: bool, generator: torch.Generator) -> Tensor:
-    """Draw images ``(n, 3, side, side)`` in [-1, 1] with a mark of one of three colours near the left border and one
-    near the right border, at random heights; of the same colour, or of two."""
-    first = torch.randint(3, (n,), generator=generator)
-    second = first if same else (first + torch.randint(1, 3, (n,), generator=generator)) % 3
-    images, rows = -torch.ones(n, 3, side, side), torch.randint(1, side - 1, (2, n), generator=generator)
-    for colour, row, column in ((first, rows[0], 1), (second, rows[1], side - 2)):
-        images[torch.arange(n), colour, row, column] = 1
-    return images
-
-
-def pairs(
-    seed: int, device: torch.device, *, side: int, width: int, depth: int, steps: int, batch: int, lr: float
-) -> dict[str, Any]:
-    """Teach a discriminator, by the hinge loss on new images in each step, that marks of one colour are real and marks
-    of two are not, without attention (``plain``) and with it; its hinge loss on 2,000 further images of each kind, and
-    the share of them with a logit of the right sign (``told``)."""
-    row = {}
-    for name in ("plain", "attention"):
-        torch.manual_seed(seed)
-        reader, generator = Reader(width, depth, name == "attention").to(device), torch.Generator().manual_seed(seed)
-        adam = torch.optim.Adam(reader.parameters(), lr)
-        for _ in range(steps):
-            both = torch.cat([marks(batch, side, same, generator) for same in (True, False)]).to(device)
-            adam.zero_grad()
-            discriminator_hinge(*reader(both).chunk(2)).backward()
-            adam.step()
-        with torch.no_grad():
-            real, fake = (reader(marks(2_000, side, same, generator).to(device)) for same in (True, False))
-        row[f"loss_{name}"] = round(discriminator_hinge(real, fake).item(), 4)
-        row[f"told_{name}"] = _share(torch.cat([real > 0, fake < 0]))
-    return row
-
-
 def _begin(data_name: str, device: torch.device) -> tuple[data.DataSet, Any]:
     train_set = data.load(data_name, device=device)
     critic, reference = _reference(data_name, train_set, device)
@@ -208,7 +155,4 @@ ENTRIES = {
     "biggan_batches": Entry(batches, {**_MODEL, "runs": [[16, 700], [256, 700], [16, 2_800], [256, 175]]}, range(3)),
     "biggan_late": Entry(late, {**_DIGITS, "steps": 4_000, "every": 200}, range(2)),
     "biggan_digits_real": Entry(real, {"data_name": "digits"}, range(5)),
-    "biggan_pairs": Entry(
-        pairs, {"side": 16, "width": 16, "depth": 4, "steps": 400, "batch": 64, "lr": 3e-3}, range(10)
-    ),
 }

@@ -1,4 +1,4 @@
-"""BigGAN on small images: its parts one by one, the batch, truncation, the end of a long run."""
+"""BigGAN on small images: its parts one by one, and truncation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gan_course import data, metrics
 from gan_course.metrics import Judge, judge
 from gan_course.models import common
-from gan_course.models.biggan import RECIPES, BigGAN, filters, truncated
+from gan_course.models.biggan import RECIPES, BigGAN, truncated
 from tools.experiments import Entry, defaults, fit
 
 SAMPLES = 1_000  # equally many of each class
@@ -47,49 +47,6 @@ def parts(
         row[name]["frechet_last"] = judged(gan, copy.deepcopy(gan.generator).eval(), seed)["frechet"]
         row[name]["truncated"] = [[t, judged(gan, gan.ema, seed, t)] for t in thresholds]
     return row
-
-
-def batches(seed: int, device: torch.device, *, data_name: str, runs: list[list[int]], **model: Any) -> dict[str, Any]:
-    """Train a BigGAN with each batch and number of steps of ``runs``; judge as ``biggan_parts``."""
-    train_set, judged = _begin(data_name, device)
-    row = {}
-    for batch, steps in runs:
-        gan = _trained(seed, train_set, steps, batch, model)
-        row[f"{batch}x{steps}"] = judged(gan, gan.ema, seed)
-    return row
-
-
-def late(
-    seed: int, device: torch.device, *, data_name: str, steps: int, batch: int, every: int, **model: Any
-) -> dict[str, Any]:
-    """Train a BigGAN far longer. ``every`` so many steps: the measures of ``biggan_parts``; the share of training
-    images, of test images and of samples that the discriminator takes for real (a logit above 0); and the largest
-    singular value of each weight before spectral normalisation, by the layer's name, in both networks."""
-    train_set, judged = _begin(data_name, device)
-    test_set = data.load(data_name, split="test", device=device)
-    seen = data.order(len(train_set), seed, 0, min(SAMPLES, len(train_set)), device)
-    curve: list[dict[str, Any]] = []
-
-    @torch.no_grad()
-    def probe(gan: BigGAN) -> dict[str, float]:
-        d, fakes = gan.discriminator, common.cycled_labels(SAMPLES, gan.num_classes, device)
-        groups = {
-            "train": (train_set.batch(seen), train_set.labels[seen]),
-            "test": (test_set.images(), test_set.labels),
-            "fake": (gan.sample(SAMPLES, fakes, torch.Generator().manual_seed(seed + 1)), fakes),
-        }
-        curve.append(
-            judged(gan, gan.ema, seed)
-            | {f"taken_{name}": _share(d(x, y) > 0) for name, (x, y) in groups.items()}
-            | {
-                f"largest_{key}": {name: _norm(weight) for name, weight in filters(network).items()}
-                for key, network in (("g", gan.generator), ("d", gan.discriminator))
-            }
-        )
-        return {}
-
-    _trained(seed, train_set, steps, batch, model, snapshot_every=every, snapshot_size=10, probe=probe)
-    return {"steps": list(range(0, steps + 1, every)), "curve": curve}
 
 
 def real(seed: int, device: torch.device, *, data_name: str) -> dict[str, Any]:
@@ -128,12 +85,10 @@ def _measured(images: Tensor, labels: Tensor, reference: Tensor, critic: Judge) 
     return {key: round(value, 4) for key, value in row.items()}
 
 
-def _trained(
-    seed: int, train_set: data.DataSet, steps: int, batch: int, model: dict[str, Any], **fitting: Any
-) -> BigGAN:
+def _trained(seed: int, train_set: data.DataSet, steps: int, batch: int, model: dict[str, Any]) -> BigGAN:
     torch.manual_seed(seed)
     gan = BigGAN(train_set.shape, len(train_set.classes), **model).to(train_set.x.device)
-    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False, **fitting)
+    fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
     return gan
 
 
@@ -141,18 +96,10 @@ def _share(right: Tensor) -> float:
     return round(right.double().mean().item(), 4)
 
 
-def _norm(weight: Tensor) -> float:
-    return round(torch.linalg.matrix_norm(weight.double(), 2).item(), 3)
-
-
 _DIGITS = {"data_name": "digits", **defaults(BigGAN, "num_classes"), **RECIPES["digits"]}
-_MODEL = {key: value for key, value in _DIGITS.items() if key not in ("steps", "batch")}
 ENTRIES = {
     "biggan_parts": Entry(
-        parts, {**_DIGITS, "variants": VARIANTS, "thresholds": [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]}, range(5)
+        parts, {**_DIGITS, "variants": VARIANTS, "thresholds": [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]}, range(2)
     ),
-    # A batch of 64 with as many steps is "whole" of biggan_parts.
-    "biggan_batches": Entry(batches, {**_MODEL, "runs": [[16, 700], [256, 700], [16, 2_800], [256, 175]]}, range(3)),
-    "biggan_late": Entry(late, {**_DIGITS, "steps": 4_000, "every": 200}, range(2)),
     "biggan_digits_real": Entry(real, {"data_name": "digits"}, range(5)),
 }

@@ -14,6 +14,8 @@ import os
 import sys
 import time
 from datetime import date
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,16 @@ def state(name: str) -> str:
 def fill(name: str, device: torch.device) -> None:
     """Compute the rows of an entry that are missing, or all if it is stale."""
     entry = ENTRIES[name]
+    if missing := [package for package in entry.needs if find_spec(package) is None]:
+        raise DataError(f"it needs {', '.join(missing)}, which `make frameworks` installs in .venv-frameworks")
     made_by = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+        "versions": {
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            **{package: import_module(package).__version__ for package in entry.needs},
+        },
     }
     stored = read(name) if state(name) == "incomplete" else None
     # Rows are only added to rows that were made in the same way.

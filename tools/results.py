@@ -14,7 +14,6 @@ import os
 import sys
 import time
 from datetime import date
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))  # `python tools/results.py` would find this folde
 from gan_course.errors import DataError, unknown  # noqa: E402
 from gan_course.notebook import profiles  # noqa: E402
 from tools import experiments  # noqa: E402
+from tools.execute import version  # noqa: E402
 
 FOLDER = ROOT / "book" / "results"
 ENTRIES = experiments.collect()
@@ -60,7 +60,7 @@ def fill(name: str, device: torch.device) -> None:
         "versions": {
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
-            **{package: import_module(package).__version__ for package in entry.needs},
+            **{package: version(package) for package in entry.needs},
         },
     }
     stored = read(name) if state(name) == "incomplete" else None

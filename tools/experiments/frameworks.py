@@ -343,7 +343,7 @@ ENTRIES = {
     "frameworks_agreement": Entry(agreement, {**_SMALL, "batch": 64}, range(5), needs=NEEDS),
     "frameworks_reference": Entry(reference, {"width": 4}, range(1), needs=NEEDS),
     **{
-        f"frameworks_left_{change}": Entry(left, {"change": change, **_SMALL, "steps": 20}, range(5), needs=NEEDS)
+        f"frameworks_left_{change}": Entry(left, {"change": change, **_SMALL, "steps": 10}, range(5), needs=NEEDS)
         for change in (*_CHANGES, "order")
     },
     "frameworks_apart": Entry(

@@ -4,6 +4,7 @@ SHAPES = "shapes = dict(conv={conv}, transposed={transposed}, dense={dense}, ima
 GOOD = {"conv": "(5, 5, 3, 64)", "transposed": "(4, 4, 64, 128)", "dense": "(100, 512)", "images": "(8, 32, 48, 3)"}
 BACK = "def back(kernel, channels, side):\n    return "
 STEPS = "momentum, keras_steps, torch_steps = {}, {}, {}"
+RATE_BEFORE = "lr * (1 - b2 ** (t - 1)) ** 0.5 / (1 - b1 ** (t - 1))"
 ADAM = """def keras_adam(p, g, m, v, t, lr, b1, b2, eps):
     m, v = {averages}
     return {new}, m, v"""
@@ -28,11 +29,12 @@ discriminator = nn.Sequential(
 fake = generator(torch.randn(16, latent_dim))
 {loss}
 """'''
+LOSS = "loss = nn.BCEWithLogitsLoss()({}, torch.{}(16, 1))"
 MENDED = {
     "head": "import torch\nfrom torch import nn",
     "inner": "latent_dim",
     "latent": "100",
-    "loss": "loss = nn.BCEWithLogitsLoss()(discriminator(fake), torch.ones(16, 1))",
+    "loss": LOSS.format("discriminator(fake)", "ones"),
 }
 UNDEFINED = """def undefined(source):
     used, bound = set(), {start}
@@ -126,8 +128,8 @@ ANSWERS = {
             ADAM.format(averages=AVERAGES, new=f"p - {RATE} * m / (v + eps) ** 0.5"),
             ADAM.format(averages=AVERAGES, new=f"p + {RATE} * m / (v**0.5 + eps)"),
             ADAM.format(averages=AVERAGES, new=f"p - {RATE} * g / (v**0.5 + eps)"),
-            ADAM.format(averages="b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g", new=f"p - {RATE} * m / (v**0.5 + eps)"),
-            ADAM.format(averages=AVERAGES, new=f"p - {RATE.replace('**t', '**(t - 1)')} * m / (v**0.5 + eps)"),  # raises
+            ADAM.format(averages="b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g", new=f"p - {RATE} * m / abs(v) ** 0.5"),
+            ADAM.format(averages=AVERAGES, new=f"p - {RATE_BEFORE} * m / (v**0.5 + eps)"),  # raises
         ],
     },
     "Exercise 5": {
@@ -148,10 +150,8 @@ ANSWERS = {
             PROGRAM.format(**{  # probabilities expected
                 **MENDED, "loss": "loss = nn.BCELoss()(discriminator(fake).clamp(0, 1), torch.ones(16, 1))",
             }),
-            PROGRAM.format(**{
-                **MENDED, "loss": "loss = nn.BCEWithLogitsLoss()(torch.sigmoid(discriminator(fake)), torch.ones(16, 1))",
-            }),
-            PROGRAM.format(**{**MENDED, "loss": "loss = nn.BCEWithLogitsLoss()(discriminator(fake), torch.zeros(16, 1))"}),
+            PROGRAM.format(**{**MENDED, "loss": LOSS.format("torch.sigmoid(discriminator(fake))", "ones")}),
+            PROGRAM.format(**{**MENDED, "loss": LOSS.format("discriminator(fake)", "zeros")}),
             PROGRAM.format(**{**MENDED, "latent": "10"}),
             PROGRAM.format(**{**MENDED, "loss": MENDED["loss"] + "\nfake = fake.detach()"}),
         ],
@@ -159,7 +159,9 @@ ANSWERS = {
     "Exercise 6": {
         "right": [
             UNDEFINED.format(**FINDS),
-            UNDEFINED.format(**{**FINDS, "start": "{*dir(builtins)}", "kinds": "(ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)"}),
+            UNDEFINED.format(**{
+                **FINDS, "start": "{*dir(builtins)}", "kinds": "(ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)",
+            }),
         ],
         "wrong": [
             UNDEFINED.format(**{**FINDS, "start": "set()"}),  # print is undefined

@@ -121,6 +121,15 @@ def test_the_chapters_names_are_put_back_to_float32(chapter):
     assert chapter.torch_generator(width=2)[0].weight.dtype == torch.float32
 
 
+def test_keras_computes_in_float64_although_it_has_computed_in_float32(chapter, keras):
+    assert chapter.KerasTwin(2).G.weights[0].dtype == "float32"
+    with frameworks.precision("float64") as code:
+        twin = code.KerasTwin(2)
+        assert {w.dtype for w in [*twin.G.weights, *twin.D.weights]} == {"float64"}
+        assert twin.run(twin.G, torch.zeros(2, 64), False).dtype == torch.float64
+    assert chapter.KerasTwin(2).G.weights[0].dtype == "float32"
+
+
 def test_the_benchmark_needs_both_and_says_so(monkeypatch, capsys):
     nothing = copy.copy(frameworks.chapter())
     nothing.keras = None

@@ -56,6 +56,7 @@ def precision(name: str) -> Iterator[SimpleNamespace]:
         torch.set_default_dtype(getattr(torch, dtype))
         if code.keras:
             code.keras.config.set_floatx(dtype)
+            code.keras.config.set_dtype_policy(dtype)  # kept from the first layer on, whatever floatx becomes
         if code.jax:
             code.jax.config.update("jax_enable_x64", dtype == "float64")
 

@@ -149,12 +149,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if stale else 0
     status = 0
     for path in [path.resolve() for path in options.notebooks] or list(stale):
-        if lacking := missing(path):  # it would run, and its outputs would say that they are not there
-            needed = ", ".join(lacking)
-            print(f"{path.name}: not run, for its outputs need {needed}: see `make frameworks`", file=sys.stderr)
-            status = 1
-            continue
         try:
+            if lacking := missing(path):  # it would run, and its outputs would say that they are not there
+                needed = ", ".join(lacking)
+                print(f"{path.name}: not run, for its outputs need {needed}: see `make frameworks`", file=sys.stderr)
+                status = 1
+                continue
             print(f"{path.name}: {execute(path, options.profile, options.threads)}", flush=True)
         except (CellExecutionError, ValueError, OSError) as error:
             print(f"{path.name}: {error}", file=sys.stderr)

@@ -341,21 +341,21 @@ def trained(
 _SMALL = {"width": 16, "batch": 32, "lr": 5e-4, "data_name": "digits"}
 _CHANGES = ("nothing", "slope", "epsilon", "momentum", "adam", "weights", "training", "logits")
 ENTRIES = {
-    "frameworks_agreement": Entry(agreement, {**_SMALL, "batch": 64}, range(5), needs=NEEDS),
+    "frameworks_agreement": Entry(agreement, {**_SMALL, "batch": 64}, range(10), needs=NEEDS),
     "frameworks_reference": Entry(reference, {"width": 4}, range(1), needs=NEEDS),
     **{
-        f"frameworks_left_{change}": Entry(left, {"change": change, **_SMALL, "steps": 10}, range(5), needs=NEEDS)
+        f"frameworks_left_{change}": Entry(left, {"change": change, **_SMALL, "steps": 10}, range(10), needs=NEEDS)
         for change in (*_CHANGES, "order")
     },
     "frameworks_apart": Entry(
         apart,
         {**_SMALL, "steps": 400, "at": [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 400]},
-        range(5),
+        range(10),
         needs=NEEDS,
     ),
     **{
         f"frameworks_trained_{change}": Entry(
-            trained, {"change": change, **_SMALL, "steps": 400}, range(5), needs=NEEDS
+            trained, {"change": change, **_SMALL, "steps": 400}, range(10), needs=NEEDS
         )
         for change in (*_CHANGES, "settings")
     },

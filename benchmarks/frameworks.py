@@ -5,6 +5,7 @@ The programs are the chapter's own cells (see tools/experiments/frameworks.py), 
 All start from the same weights and get the same images and latents, which lie ready in each library's own arrays.
 
     PyTorch                  as the chapter runs it
+    PyTorch, G's slopes only D's weights need no gradient in G's part, as the other two do it: less work, the same step
     PyTorch, channels_last   its weights and images in the layout of the others
     PyTorch, compiled        the three passes of its networks by torch.compile (with --compile: that takes minutes)
     Keras                    as the chapter runs it: a graph made by tf.function
@@ -63,6 +64,9 @@ def ways(code: Any, width: int, compiled: bool) -> dict[str, Any]:
         twin.D.load_state_dict(first.D.state_dict())
         return twin
 
+    made["PyTorch, G's slopes only"] = lean = torch_twin()
+    lean.opt_d.register_step_post_hook(lambda *_: lean.D.requires_grad_(False))
+    lean.opt_g.register_step_post_hook(lambda *_: lean.D.requires_grad_(True))
     made["PyTorch, channels_last"] = last = torch_twin()
     last.G.to(memory_format=torch.channels_last)
     last.D.to(memory_format=torch.channels_last)

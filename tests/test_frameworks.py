@@ -362,7 +362,8 @@ def test_the_benchmark_measures_each_way(keras, jax, monkeypatch, tmp_path):
     assert benchmark.main(["--rounds", "1", "--steps", "1", "--width", "2", "--batch", "4"]) == 0
     table = json.loads((tmp_path / "benchmark_frameworks.json").read_text())
     ways = [row["way"] for row in table["rows"]]
-    assert ways == ["PyTorch", "PyTorch, channels_last", "Keras", "Keras, eager", "Keras, XLA", "JAX"]
+    torch_ways = ["PyTorch", "PyTorch, G's slopes only", "PyTorch, channels_last"]
+    assert ways == [*torch_ways, "Keras", "Keras, eager", "Keras, XLA", "JAX"]
     assert table["rows"][0]["ratio"] == 1 and all(row["ms"] > 0 for row in table["rows"])
     assert {"torch", "tensorflow", "keras", "jax"} <= set(table["versions"])
 
@@ -373,3 +374,14 @@ def test_the_ways_of_the_benchmark_compute_the_same(chapter, keras, jax):
         losses.append([float(x) for x in twin.step(*map(twin.native, inputs()))])
     for found in losses[1:]:
         np.testing.assert_allclose(found, losses[0], atol=1e-4)
+
+
+def test_gradients_of_d_that_nobody_needs_can_be_left_out(chapter, keras, jax):
+    """In the generator's part only: D still learns, step after step."""
+    made = benchmark.ways(chapter, 2, compiled=False)
+    plain, lean = made["PyTorch"], made["PyTorch, G's slopes only"]
+    for seed in range(3):
+        losses = [chapter.one_step(twin, *inputs(seed)) for twin in (plain, lean)]
+        np.testing.assert_allclose(*losses, rtol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(plain.D.parameters(), lean.D.parameters(), strict=True))
+    assert not torch.equal(plain.D[0].weight.grad, lean.D[0].weight.grad)  # the plain one has those of G's part on top

@@ -118,8 +118,9 @@ def discriminator_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tens
     r""":math:`E[\operatorname{softplus}(\ell(G(z)) - \ell(x))]`: the i-th real sample is judged beside the i-th fake.
 
     With :math:`\sigma(\ell(x) - \ell(G(z)))` as the probability that x is the real one of the two, this is the cross
-    entropy of telling which is which. Jolicoeur-Martineau (2019), section 4.1 (RpGAN); Huang et al. (2024), equation 2.
-    A number added to all logits changes nothing. Both arguments have the same shape.
+    entropy of telling which is which: the relativistic standard GAN of Jolicoeur-Martineau (2019), which Sun et al.
+    (2020) and Huang et al. (2024) call RpGAN. A number added to all logits changes nothing. Both arguments have the
+    same shape.
     """
     return softplus(fake_logits - real_logits).mean()
 

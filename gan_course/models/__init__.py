@@ -41,6 +41,7 @@ from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.r3gan import R3GAN
 from gan_course.models.sngan import SNGAN
+from gan_course.models.stylegan import StyleGAN
 from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
 from gan_course.models.wgan import WGAN, WGANGP
@@ -49,7 +50,7 @@ from gan_course.models.wgan import WGAN, WGANGP
 FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
-        GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
+        GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, StyleGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
         VAE, Autoregressive,
     )
 }  # fmt: skip

@@ -22,8 +22,8 @@ RECIPES = {
     "digits": {"width": 16, "lr_g": 5e-4, "lr_d": 5e-4, "r1": 1.0, "r2": 1.0, "steps": 1_000, "batch": 64, "size": 16},
 }
 
-#: Side of the images -> side of the coarsest feature maps.
-COARSEST = {8: 4, **dcgan.COARSEST}
+#: Side of the finest feature maps -> side of the coarsest ones.
+COARSEST = {8: 4, 14: 7, **dcgan.COARSEST}
 SLOPE = 0.2  # of the LeakyReLUs below 0
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance through a LeakyReLU; He et al. (2015), equation 15
 GROUP = 16  # channels that a 3x3 convolution of a block sees at once
@@ -88,36 +88,43 @@ class Halving(nn.Module):
         return self.convolution(avg_pool2d(x, 2))
 
 
-def stages(shape: tuple[int, ...], width: int) -> tuple[int, list[int]]:
+def stages(shape: tuple[int, ...], width: int, patch: int) -> tuple[int, list[int]]:
     """Return the side of the coarsest maps for images of ``shape``, and the channels of each stage, coarsest first."""
-    side, doublings = dcgan.plan(shape, COARSEST)
+    channels, height, breadth = checks.check_shape(shape)
+    if height % patch or breadth % patch:
+        raise ValueError(f"patch must divide the sides of the images, {height} and {breadth}, got {patch}")
+    side, doublings = dcgan.plan((channels, height // patch, breadth // patch), COARSEST)
     if width % (GROUP // EXPANSION):
         raise ValueError(f"width must be a multiple of {GROUP // EXPANSION} for networks 'resnet', got {width}")
     return side, [width * 2 ** min(i, 2) for i in range(doublings, -1, -1)]
 
 
 class Generator(nn.Module):
-    """Learned maps, each scaled by a linear function of the latent; then blocks and doublings; then a 1x1 convolution.
+    """Learned maps, each scaled by a linear function of the latent; then blocks and doublings; then a 1x1 convolution,
+    which gives the pixels of a patch at each place.
 
     There is no tanh at the end: images are clamped to [-1, 1] when they are sampled.
 
     Args:
-        shape: shape of one image, (1 or 3, S, S) with S of 8, 16, 28, 32 or 64.
+        shape: shape of one image, (1 or 3, S, S) with S / patch of 8, 14, 16, 28, 32 or 64.
         latent_dim: see :mod:`gan_course.models`.
         width: channels of the finest maps, a multiple of 8; coarser ones have up to four times as many.
         blocks: residual blocks per stage.
+        patch: side of the squares of pixels that one place of the finest maps stands for; 1 in the paper. With 2, the
+            stage of full size, which takes most of the time, is left out.
     """
 
-    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, blocks: int):
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, blocks: int, patch: int = 1):
         super().__init__()
-        side, channels = stages(shape, width)
+        side, channels = stages(shape, width, patch)
         total = blocks * len(channels)
         self.maps = nn.Parameter(torch.randn(channels[0], side, side))
         self.scales = scaled(nn.Linear(latent_dim, channels[0], bias=False))
         layers: list[nn.Module] = [Block(channels[0], total) for _ in range(blocks)]
         for before, after in zip(channels, channels[1:], strict=False):
             layers += [Doubling(before, after), *[Block(after, total) for _ in range(blocks)]]
-        self.layers = nn.Sequential(*layers, scaled(nn.Conv2d(width, shape[0], 1, bias=False)))
+        layers += [scaled(nn.Conv2d(width, shape[0] * patch**2, 1, bias=False)), nn.PixelShuffle(patch)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents ``(B, latent_dim)`` to images ``(B, *shape)``, real numbers without bounds."""
@@ -125,19 +132,19 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The generator turned round: a 1x1 convolution, blocks and halvings, one weighted sum of each coarsest map, and a
-    linear layer.
+    """The generator turned round: a convolution of the patches, blocks and halvings, one weighted sum of each coarsest
+    map, and a linear layer.
 
     No bias at the end: the relativistic loss looks at differences of logits, which a bias would not change.
     Arguments as of :class:`Generator`.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int, blocks: int):
+    def __init__(self, shape: tuple[int, ...], width: int, blocks: int, patch: int = 1):
         super().__init__()
-        side, channels = stages(shape, width)
+        side, channels = stages(shape, width, patch)
         channels = channels[::-1]  # finest first
         total = blocks * len(channels)
-        layers: list[nn.Module] = [scaled(nn.Conv2d(shape[0], width, 1, bias=False))]
+        layers: list[nn.Module] = [scaled(nn.Conv2d(shape[0], width, patch, stride=patch, bias=False))]
         for before, after in zip(channels, channels[1:], strict=False):
             layers += [*[Block(before, total) for _ in range(blocks)], Halving(before, after)]
         last = channels[-1]
@@ -161,10 +168,10 @@ class R3GAN(common.Sampler, nn.Module):
 
     Args:
         shape, latent_dim, lr_g, lr_d, beta1, beta2, ema_decay: see :mod:`gan_course.models`.
-        networks: "resnet" for images (1 or 3, S, S) with S of 8, 16, 28, 32 or 64, or "mlp": the perceptrons of
+        networks: "resnet" for images (see :class:`Generator` for their sizes), or "mlp": the perceptrons of
             :mod:`gan_course.models.gan`, without batch norm and dropout.
         width: units of each hidden layer, or channels of the finest maps, a multiple of 8.
-        blocks: residual blocks per stage, of a resnet.
+        blocks, patch: of a resnet, see :class:`Generator`.
         loss: "relativistic", or a key of :data:`gan_course.losses.LOSSES`.
         r1, r2: weights of the penalties at real and at generated samples; 0 for none.
         slope_g: slope of the LeakyReLUs below 0 in the generator that is a perceptron.
@@ -177,7 +184,7 @@ class R3GAN(common.Sampler, nn.Module):
     def __init__(
         self,
         shape: SampleShape = (3, 32, 32), latent_dim: Count = 64, networks: str = "resnet", width: Count = 32,
-        blocks: Count = 1, loss: str = "relativistic", r1: Weight = 1.0, r2: Weight = 1.0,
+        blocks: Count = 1, patch: Count = 1, loss: str = "relativistic", r1: Weight = 1.0, r2: Weight = 1.0,
         lr_g: Positive = 2e-4, lr_d: Positive = 2e-4, beta1: Share = 0.0, beta2: Share = 0.99,
         slope_g: Share = 0.2, ema_decay: Share = 0.999, ema_ramp: bool = False,
     ):  # fmt: skip
@@ -186,8 +193,8 @@ class R3GAN(common.Sampler, nn.Module):
         self.discriminator_loss, self.generator_loss = losses.game(loss)
         self.relativistic = loss in losses.RELATIVISTIC
         if networks == "resnet":
-            self.generator = Generator(checks.check_shape(shape), latent_dim, width, blocks)
-            self.discriminator = Discriminator(shape, width, blocks)
+            self.generator = Generator(shape, latent_dim, width, blocks, patch)
+            self.discriminator = Discriminator(shape, width, blocks, patch)
         elif networks == "mlp":
             self.generator = gan.Generator(shape, latent_dim, width, batch_norm=False, slope=slope_g)
             self.discriminator = gan.Discriminator(shape, width, dropout=0.0)

@@ -204,7 +204,7 @@ def _games(name: str, function: Any, base: dict[str, Any], gamma: float, wgan: d
             own = {**defaults(WGANGP), "family": "wgan-gp", **base, **wgan}
         else:
             changed = {key: gamma if value == "gamma" else value for key, value in changed.items()}
-            own = {**defaults(R3GAN), "family": "r3gan", "blocks": 1, **base, **changed}
+            own = {**defaults(R3GAN), "family": "r3gan", **base, **changed}
         entries[f"modern_{name}_{game}"] = Entry(function, own, range(10), together=True)
     return entries
 

@@ -42,7 +42,7 @@ def test_weights_start_with_the_scale_that_depth_asks_for(blocks):
     first = r3gan.Block(128, blocks).layers[0]
     x = torch.randn(64, 128, 4, 4)
     out = torch.nn.functional.leaky_relu(first(x), 0.2)
-    # He's gain keeps the mean square through a convolution and its LeakyReLU; blocks^(-1/4) shrinks it by blocks^(-1/2).
+    # He's gain keeps the mean square through a convolution and its LeakyReLU; that of a block is blocks^(-1/4) of it.
     assert out.square().mean().item() == pytest.approx(blocks**-0.5, rel=0.05)
     assert first.bias.abs().max() == 0
 

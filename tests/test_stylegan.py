@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
+from gan_course import layers
 from gan_course.models import stylegan
 from gan_course.models.stylegan import StyleGAN
 
@@ -23,7 +24,7 @@ def test_modulation_is_a_convolution_by_weights_of_each_samples_own(demodulate):
         own = weight * style[i][None, :, None, None]  # equation 1
         if demodulate:
             own = own / (own.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()  # equation 3
-        found = stylegan.modulated_convolution(x[i : i + 1], weight, style[i : i + 1], demodulate)
+        found = layers.modulated_convolution(x[i : i + 1], weight, style[i : i + 1], demodulate)
         torch.testing.assert_close(found, conv2d(x[i : i + 1], own, padding=1))
 
 
@@ -31,15 +32,15 @@ def test_demodulated_outputs_of_white_noise_have_unit_variance_whatever_the_styl
     torch.manual_seed(0)
     x, weight = torch.randn(2_000, 6, 5, 5), torch.randn(4, 6, 3, 3)
     style = torch.tensor([0.01, 0.1, 1.0, 3.0, 10.0, 30.0]).expand(2_000, -1)
-    middle = stylegan.modulated_convolution(x, weight, style)[:, :, 2, 2]  # no padding reaches it
+    middle = layers.modulated_convolution(x, weight, style)[:, :, 2, 2]  # no padding reaches it
     assert (middle.var(0) - 1).abs().max() < 0.15  # 2,000 draws: a standard error of .03
-    loud = stylegan.modulated_convolution(x, weight, style, demodulate=False)[:, :, 2, 2]
+    loud = layers.modulated_convolution(x, weight, style, demodulate=False)[:, :, 2, 2]
     assert loud.var(0).min() > 100
 
 
 def test_styles_of_a_wrong_shape_are_refused():
     with pytest.raises(ValueError, match=r"style must be \(2, 5\)"):
-        stylegan.modulated_convolution(torch.zeros(2, 5, 4, 4), torch.zeros(3, 5, 3, 3), torch.zeros(5))
+        layers.modulated_convolution(torch.zeros(2, 5, 4, 4), torch.zeros(3, 5, 3, 3), torch.zeros(5))
 
 
 def test_the_length_of_a_latent_tells_nothing():

@@ -1,8 +1,8 @@
 """StyleGAN's ideas at a small size: a style for every layer, and augmentation that watches the discriminator.
 
 - The mapping network, noise inputs and styles: Karras et al. (2019), figure 1.
-- Modulated and demodulated convolutions, and path length regularisation: StyleGAN2, Karras et al. (2020), sections 2.2
-  and 3.2.
+- Modulated convolutions (:func:`gan_course.layers.modulated_convolution`) and path length regularisation: StyleGAN2,
+  Karras et al. (2020), sections 2.2 and 3.2.
 - Adaptive augmentation when data are few: StyleGAN2-ADA, here Karras et al. (2020, ADA), section 3.1.
 """
 
@@ -12,11 +12,11 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate, leaky_relu
+from torch.nn.functional import interpolate, leaky_relu
 
 from gan_course import checks, losses, parallel
 from gan_course.checks import Count, ImageShape, Positive, Share, Weight, Whole, recorded
-from gan_course.layers import augment
+from gan_course.layers import augment, modulated_convolution
 from gan_course.models import common, dcgan
 from gan_course.models.ema import EMA
 
@@ -53,31 +53,6 @@ class Mapping(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map latents ``(B, latent_dim)`` to styles ``(B, latent_dim)``."""
         return self.layers(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
-
-
-def modulated_convolution(x: Tensor, weight: Tensor, style: Tensor, demodulate: bool = True) -> Tensor:
-    r"""Convolve each sample by weights of its own, :math:`w'_{jik} = s_i w_{jik}`, and give each output unit scale.
-
-    Karras et al. (2020), equations 1 and 3. With ``demodulate`` the j-th output is divided by
-    :math:`\sqrt{\sum_{i,k} w'^2_{jik} + 10^{-8}}`: what its standard deviation would be if inputs were independent with
-    variance 1. Weights are shared: scaling inputs by the style and outputs by that number is the same convolution.
-
-    Args:
-        x: ``(B, in, H, W)``.
-        weight: ``(out, in, k, k)`` with k odd.
-        style: ``(B, in)``.
-        demodulate: whether outputs are rescaled.
-
-    Returns:
-        ``(B, out, H, W)``.
-    """
-    if style.shape != x.shape[:2]:
-        raise ValueError(f"style must be {tuple(x.shape[:2])}, one number for each channel, got {tuple(style.shape)}")
-    out = conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2)
-    if demodulate:
-        squared = style.square() @ weight.square().sum((2, 3)).T  # (B, out): sum over i and k of (s_i w_jik)^2
-        out = out * (squared + 1e-8).rsqrt()[:, :, None, None]
-    return out
 
 
 class Styled(nn.Module):
@@ -170,7 +145,7 @@ def path_lengths(synthesis: nn.Module, w: Tensor) -> Tensor:
     Returns:
         ``(B,)``, with its graph.
     """
-    w = w if w.requires_grad else w.detach().requires_grad_(True)
+    w = losses.widened(w if w.requires_grad else w.detach().requires_grad_(True))  # it may come out of autocast
     with torch.autocast(w.device.type, enabled=False):  # second derivatives need full precision
         images = synthesis(w)
         y = parallel.randn(*images.shape, device=w.device).to(images) / math.sqrt(images.shape[2] * images.shape[3])

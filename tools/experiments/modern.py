@@ -39,7 +39,9 @@ class SideBySide(nn.Module):
         linear = zip(*([x for x in n if isinstance(x, nn.Linear)] for n in networks), strict=True)
         self.layers = nn.ParameterList(
             p for same in linear
-            for p in (torch.stack([x.weight.detach().T for x in same]), torch.stack([x.bias.detach() for x in same])[:, None])
+            for p in (
+                torch.stack([x.weight.detach().T for x in same]), torch.stack([x.bias.detach() for x in same])[:, None]
+            )
         )  # fmt: skip
         self.slope = next(x.negative_slope for x in networks[0] if isinstance(x, nn.LeakyReLU))
         self.tanh = isinstance(networks[0][-1], nn.Tanh)
@@ -221,8 +223,8 @@ _FAST = {**_RING, "lr_d": 2e-3, "beta1": 0.0}
 _GRID = {**_RING, "target": "grid", "divide": 8**0.5, "steps": 1500, "decay_from": 750, "lr_d": 2e-3, "beta1": 0.0}
 _STEEP = {**_GRID, "frequencies": 3.0}
 _STACKED = {
-    "steps": 3_000, "batch": 64, "decay_from": None, "n": 26_000, "networks": "mlp", "latent_dim": 64, "width": 128, "slope_g": 0.2,
-    "ema_decay": 0.99, "lr_g": 5e-4, "lr_d": 5e-4, "beta1": 0.0, "beta2": 0.99,
+    "steps": 3_000, "batch": 64, "decay_from": None, "n": 26_000,
+    "networks": "mlp", "latent_dim": 64, "width": 128, "slope_g": 0.2, "ema_decay": 0.99, "lr_g": 5e-4, "lr_d": 5e-4, "beta1": 0.0, "beta2": 0.99,
 }  # fmt: skip
 
 ENTRIES = {

@@ -50,8 +50,8 @@ from gan_course.models.wgan import WGAN, WGANGP
 FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
-        GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, StyleGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
-        VAE, Autoregressive,
+        GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, StyleGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN,
+        Pix2Pix, CycleGAN, VAE, Autoregressive,
     )
 }  # fmt: skip
 

@@ -132,7 +132,7 @@ class Generator(nn.Module):
 
 
 def path_lengths(synthesis: nn.Module, w: Tensor) -> Tensor:
-    r"""Return :math:`\|J_w^\top y\|_2` for each style: how far a short step in w moves the image, in a random direction.
+    r"""Return :math:`\|J_w^\top y\|_2` for each style: how far a short step in w moves the image, some way or other.
 
     y is a normal image divided by the root of its number of places, so that the number does not depend on the
     resolution; Karras et al. (2020), equation 4 and their code. The gradient with respect to w of the image's product
@@ -246,7 +246,7 @@ class StyleGAN(common.Sampler, nn.Module):
             self.probability.add_(step * surer.sign()).clamp_(0, 1)
 
     def unevenness(self, b: int) -> Tensor:
-        """Return the weighted mean square of path lengths minus their running mean; Karras et al. (2020), equation 4."""
+        """Return the weighted mean square of path lengths minus their mean; Karras et al. (2020), equation 4."""
         lengths = path_lengths(self.generator.synthesis, self.generator.mapping(self.latents(b)))
         with torch.no_grad():
             self.mean_length.lerp_(parallel.average(lengths.mean()), 0.01)

@@ -224,7 +224,8 @@ _GRID = {**_RING, "target": "grid", "divide": 8**0.5, "steps": 1500, "decay_from
 _STEEP = {**_GRID, "frequencies": 3.0}
 _STACKED = {
     "steps": 3_000, "batch": 64, "decay_from": None, "n": 26_000,
-    "networks": "mlp", "latent_dim": 64, "width": 128, "slope_g": 0.2, "ema_decay": 0.99, "lr_g": 5e-4, "lr_d": 5e-4, "beta1": 0.0, "beta2": 0.99,
+    "networks": "mlp", "latent_dim": 64, "width": 128, "slope_g": 0.2, "ema_decay": 0.99,
+    "lr_g": 5e-4, "lr_d": 5e-4, "beta1": 0.0, "beta2": 0.99,
 }  # fmt: skip
 
 ENTRIES = {

@@ -132,5 +132,5 @@ FEW = {
 
 ENTRIES = {
     **{f"styles_glyphs{name}": Entry(styles, {**_GLYPHS, **changed}, range(5)) for name, changed in STYLES.items()},
-    **{f"few_styles_{name}": Entry(few, {**_FEW, **changed}, range(10)) for name, changed in FEW.items()},
+    **{f"few_styles_{name}": Entry(few, {**_FEW, **changed}, range(5)) for name, changed in FEW.items()},
 }

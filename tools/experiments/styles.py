@@ -116,7 +116,7 @@ def few(
 
 
 # Nothing here is tuned: size and steps are what the time allowed.
-_GLYPHS = {**defaults(StyleGAN), "width": 16, "steps": 2_000, "batch": 32, "size": 16}
+_GLYPHS = {**defaults(StyleGAN), "width": 16, "steps": 1_500, "batch": 32, "size": 16}
 STYLES = {
     "": {},
     "_no_mapping": {"mapping": 0},

@@ -133,6 +133,6 @@ FEW = {
 }
 
 ENTRIES = {
-    **{f"styles_glyphs{name}": Entry(styles, {**_GLYPHS, **changed}, range(5)) for name, changed in STYLES.items()},
-    **{f"few_styles_{name}": Entry(few, {**_FEW, **changed}, range(5)) for name, changed in FEW.items()},
+    **{f"styles_glyphs{name}": Entry(styles, {**_GLYPHS, **changed}, range(3)) for name, changed in STYLES.items()},
+    **{f"few_styles_{name}": Entry(few, {**_FEW, **changed}, range(4)) for name, changed in FEW.items()},
 }

@@ -123,11 +123,20 @@ _RUNS = {
         _long(ProjectionGAN, 10_000, 2_000, lr_g=5e-4, lr_d=5e-4, latent_dim=64, precision="bf16"),
         range(1),
     ),
-    # Each step takes 2.7 times the processor's time of one of the DCGAN in bfloat16 (0.212 s beside 0.079 s, one thread):
-    # as many steps as a DCGAN of 12,000 leaves time for.
+    # A step takes 2.7 times the processor's time of one of the DCGAN in bfloat16 (0.212 s beside 0.079 s, one thread): as
+    # many steps as a DCGAN of 12,000 leaves time for.
     "r3gan_cifar10": (
         _long(
-            R3GAN, 4_500, 500, latent_dim=64, width=16, patch=2, r1=0.05, r2=0.05, lr_g=5e-4, lr_d=5e-4,
+            R3GAN,
+            4_500,
+            500,
+            latent_dim=64,
+            width=16,
+            patch=2,
+            r1=0.05,
+            r2=0.05,
+            lr_g=5e-4,
+            lr_d=5e-4,
             precision="bf16",
         ),
         range(1),
@@ -140,8 +149,5 @@ _RUNS = {
 ENTRIES = {
     "cifar10_real": Entry(real, {"data_name": "cifar10-jpeg"}, range(3)),
     "mnist_real": Entry(real, {"data_name": "mnist"}, range(3)),
-    **{
-        name: Entry(colour, {"name": name, **settings}, seeds)
-        for name, (settings, seeds) in _RUNS.items()
-    },
+    **{name: Entry(colour, {"name": name, **settings}, seeds) for name, (settings, seeds) in _RUNS.items()},
 }

@@ -123,8 +123,8 @@ _RUNS = {
         _long(ProjectionGAN, 10_000, 2_000, lr_g=5e-4, lr_d=5e-4, latent_dim=64, precision="bf16"),
         range(1),
     ),
-    # A step takes 2.7 times the processor's time of one of the DCGAN in bfloat16 (0.212 s beside 0.079 s, one thread): as
-    # many steps as a DCGAN of 12,000 leaves time for.
+    # A step takes 2.7 times the processor's time of one of the DCGAN in bfloat16 (0.212 s beside 0.079 s, one thread):
+    # as many steps as a DCGAN of 12,000 leaves time for.
     "r3gan_cifar10": (
         _long(
             R3GAN,

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from gan_course import data, metrics
 from gan_course.metrics import judge
@@ -76,16 +77,20 @@ def _codes(gan: StyleGAN, seed: int) -> dict[str, Any]:
 
 def styles(seed: int, device: torch.device, *, steps: int, batch: int, size: int, **model: Any) -> dict[str, Any]:
     """Train a small StyleGAN on glyphs; how much of colour and position is a linear function of z, and of w, and what
-    else changes along its direction? Beside it, 2,000 samples judged beside the test set."""
+    else changes along its direction? Beside it, 2,000 samples judged beside the test set, enlarged to the judge's size;
+    and as many real training images."""
     train_set = data.load("glyphs", size=size, device=device)
     reference = data.load("glyphs", size=size, split="test", device=device).draw(SAMPLES)
     torch.manual_seed(seed)
     gan = StyleGAN(train_set.shape, **model).to(device)
     history = fit(gan, train_set, steps, batch=batch, seed=seed, decay_from=steps // 2, progress=False)
     samples = gan.sample(SAMPLES, generator=torch.Generator().manual_seed(seed))
-    measured = metrics.summarize(samples, reference, judge("glyphs", size, device))
+    read = judge("glyphs", 32, device)
+    enlarged = [interpolate(x, 32, mode="bilinear") for x in (samples, train_set.draw(SAMPLES), reference)]
+    measured = metrics.summarize(enlarged[0], enlarged[2], read)
     return {
         **{name: measured[name] for name in ("frechet", "classes", "confidence")},
+        "frechet_real": metrics.summarize(enlarged[1], enlarged[2], read)["frechet"],
         **_codes(gan, seed),
         **{name: history[name][-1] for name in ("loss_d", "loss_g")},
     }

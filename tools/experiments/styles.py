@@ -134,6 +134,10 @@ _FEW = {**defaults(StyleGAN), "width": 16, "noise": False, "steps": 2_000, "batc
 FEW = {"none": {}, "adaptive": {"ada_target": 0.2, "ada_images": 20_000}}
 
 ENTRIES = {
-    **{f"styles_glyphs{name}": Entry(styles, {**_GLYPHS, **changed}, range(3)) for name, changed in STYLES.items()},
+    **{
+        # Two seeds of the path length penalty: with weight 1 no letters form.
+        f"styles_glyphs{name}": Entry(styles, {**_GLYPHS, **changed}, range(2 if "path_length" in changed else 3))
+        for name, changed in STYLES.items()
+    },
     **{f"few_styles_{name}": Entry(few, {**_FEW, **changed}, range(4)) for name, changed in FEW.items()},
 }

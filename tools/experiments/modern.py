@@ -7,6 +7,7 @@ for all. The seeds of a table train side by side: one product of matrices serves
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -276,3 +277,6 @@ ENTRIES = {
     **_games("steep", points, _STEEP, 0.1, {**_WGAN, "penalty": 1.0, "n_critic": 1}),
     **_games("stacked", stacks, _STACKED, 1.0, {"batch_norm": False, "penalty": 10.0, "n_critic": 1}),
 }
+# At the end of the game R1 and R2 together are twice as strong as R1 alone. Here R1 alone has both weights.
+_R1 = ENTRIES["modern_steep_relativistic_r1"]
+ENTRIES["modern_steep_relativistic_r1_twice"] = dataclasses.replace(_R1, settings={**_R1.settings, "r1": 0.2})

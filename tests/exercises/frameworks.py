@@ -91,6 +91,9 @@ ANSWERS = {
             "            for w in range(side):\n"
             "                weight[:, (c * side + h) * side + w] = kernel[(h * side + w) * channels + c]\n"
             "    return weight",
+            "import numpy as np\n" + BACK + "np.moveaxis(  # in float64\n"
+            "        kernel.numpy().astype(float).reshape(side, side, channels, -1), (3, 2), (0, 1)\n"
+            "    ).reshape(-1, channels * side**2)",
         ],
         "wrong": [
             BACK + "kernel.T",  # the right shape, the wrong order

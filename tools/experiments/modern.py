@@ -277,6 +277,8 @@ ENTRIES = {
     **_games("steep", points, _STEEP, 0.1, {**_WGAN, "penalty": 1.0, "n_critic": 1}),
     **_games("stacked", stacks, _STACKED, 1.0, {"batch_norm": False, "penalty": 10.0, "n_critic": 1}),
 }
-# At the end of the game R1 and R2 together are twice as strong as R1 alone. Here R1 alone has both weights.
-_R1 = ENTRIES["modern_steep_relativistic_r1"]
-ENTRIES["modern_steep_relativistic_r1_twice"] = dataclasses.replace(_R1, settings={**_R1.settings, "r1": 0.2})
+# Near the end of the game R1 and R2 together are twice as strong as R1 alone. Here R1 alone has both weights.
+for _target in ("steep", "stacked"):
+    _r1 = ENTRIES[f"modern_{_target}_relativistic_r1"]
+    _twice = {**_r1.settings, "r1": 2 * _r1.settings["r1"]}
+    ENTRIES[f"modern_{_target}_relativistic_r1_twice"] = dataclasses.replace(_r1, settings=_twice)

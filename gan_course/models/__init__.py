@@ -40,6 +40,7 @@ from gan_course.models.dcgan import DCGAN
 from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.sngan import SNGAN
+from gan_course.models.stargan import StarGAN
 from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
 from gan_course.models.wgan import WGAN, WGANGP
@@ -49,7 +50,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
         GAN, WGAN, WGANGP, DCGAN, SNGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
-        VAE, Autoregressive,
+        StarGAN, VAE, Autoregressive,
     )
 }  # fmt: skip
 
@@ -80,7 +81,7 @@ def recipe(name: str, data_name: str) -> dict[str, Any]:
     if data_name in found:
         return dict(found[data_name])
     first = next(iter(found.values()))
-    return {setting: value for setting, value in first.items() if setting not in ("size", "levels", "patch")}
+    return {setting: value for setting, value in first.items() if setting not in ("size", "levels", "patch", "groups")}
 
 
 def settings(name: str) -> list[str]:

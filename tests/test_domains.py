@@ -81,7 +81,7 @@ def test_what_can_be_undone_is_read_by_the_judge_of_the_originals():
     assert (critic.logits(raw).argmax(1) == d.b.labels).float().mean() <= 0.5  # there is something to undo
     turned = data.load_domains("rotate-digits", size=16, paired=True, limit=9)
     torch.testing.assert_close(translation.undo(turned.b.images(), "rotate"), turned.a.images()[:, :1])
-    with pytest.raises(ValueError, match="unknown task that can be undone 'edges'; known: neon, rotate"):
+    with pytest.raises(ValueError, match="unknown task that can be undone 'edges'; known: neon, negative, rotate"):
         translation.undo(d.b.images(), "edges")
 
 

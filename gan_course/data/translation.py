@@ -48,6 +48,11 @@ def neon(x: Tensor) -> Tensor:
     return _to_bytes(paper + (dark - paper) * ink)
 
 
+def negative(x: Tensor) -> Tensor:
+    """The image with dark and bright exchanged."""
+    return 255 - x
+
+
 def edges(x: Tensor) -> Tensor:
     """The image as a pencil drawing: the slope of its brightness (Sobel's filter), dark on white."""
     filters = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]], device=x.device) / 4
@@ -101,7 +106,7 @@ def _to_bytes(x: Tensor) -> Tensor:
 
 
 #: name -> function from images, uint8 ``(N, 3, H, W)``, to their partners of the same type and shape
-TASKS: dict[str, Callable[[Tensor], Tensor]] = {"neon": neon, "edges": edges, "rotate": rotate}
+TASKS: dict[str, Callable[[Tensor], Tensor]] = {"neon": neon, "edges": edges, "negative": negative, "rotate": rotate}
 
 #: name -> factors of the two domains, for ``glyphs`` alone: a character is drawn again with one factor changed
 GLYPH_TASKS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -122,14 +127,16 @@ def undo(x: Tensor, task: str) -> Tensor:
     """Return the grey images ``(n, 1, H, W)`` behind changed ones ``(n, 3, H, W)``, all in [-1, 1].
 
     A fixed rule that knows the task, to measure by: a classifier of the original images can so read a translation in
-    either domain. ``rotate`` is undone exactly; of ``neon``, the colour's place between paper and ink is thinned by as
-    much as the strokes grew. A pencil drawing cannot be undone by a rule.
+    either domain. ``rotate`` and ``negative`` are undone exactly; of ``neon``, the colour's place between paper and ink
+    is thinned by as much as the strokes grew. A pencil drawing cannot be undone by a rule.
 
     Raises:
         ValueError: the task is unknown or has no such rule.
     """
-    if task not in ("neon", "rotate"):
-        raise unknown("task that can be undone", task, ("neon", "rotate"))
+    if task not in ("neon", "negative", "rotate"):
+        raise unknown("task that can be undone", task, ("neon", "negative", "rotate"))
+    if task == "negative":
+        return -x.mean(1, keepdim=True)
     if task == "rotate":
         return x.rot90(-1, (2, 3)).mean(1, keepdim=True)
     paper, dark = (torch.tensor(colour, device=x.device).view(3, 1, 1) / 127.5 - 1 for colour in (PAPER, INK))
@@ -229,6 +236,24 @@ def load_domains(
         )
     a, b = (original, changed) if base == text else (changed, original)
     return Domains(a, b, paired=paired, name=text).to(device)
+
+
+def in_turn(images: DataSet, *tasks: str) -> DataSet:
+    """Return ``images`` spread over many domains, labelled by these, to train a translator between all of them.
+
+    Image i is shown as it is where i is a multiple of k + 1, with k tasks, and changed by task j where j is the
+    remainder: no image is seen in two domains. ``partners(images, task)`` is the truth.
+
+    Raises:
+        ValueError: no or unknown tasks, or images as for :func:`partners`.
+    """
+    if not tasks:
+        raise ValueError("tasks: got none, expected at least one, such as 'neon'")
+    domain = torch.arange(len(images), device=images.x.device) % (len(tasks) + 1)
+    x = images.x.clone()
+    for number, task in enumerate(tasks, 1):
+        x[domain == number] = partners(images, task).x[domain == number]
+    return DataSet(x, domain, name=f"{images.name} by style", classes=["plain", *tasks])
 
 
 def load_source(

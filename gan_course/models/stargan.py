@@ -18,7 +18,7 @@ from gan_course.models.ema import EMA
 #: Settings per data set, chosen after trial runs.
 RECIPES = {
     "glyphs": {"groups": (6, 6, 2), "width": 16, "blocks": 2, "norm": "batch", "n_critic": 2, "lr_g": 1e-3,
-               "lr_d": 1e-3, "batch": 16, "steps": 1_000, "size": 32},
+               "lr_d": 1e-3, "batch": 16, "steps": 1_500, "size": 32},
 }  # fmt: skip
 
 #: What the command line calls a domain of ``glyphs``.

@@ -27,7 +27,7 @@ NORMS = {"instance": partial(nn.InstanceNorm2d, affine=True), "batch": nn.BatchN
 
 
 def words(labels: Tensor, num_classes: int) -> Tensor:
-    """Return the vectors c of section 3.2, ``(B, num_classes)``: 1 at each word of the labels ``(B, L)``, else 0."""
+    """Return the vectors c, ``(B, num_classes)``: 1 at each word of the labels ``(B, L)``, else 0."""
     return (labels[:, :, None] == torch.arange(num_classes, device=labels.device)).any(1)
 
 
@@ -109,7 +109,7 @@ class StarGAN(nn.Module):
     (equations 2 to 6 and 8). D learns the domains from real images alone, and so has no part in a game about them.
 
     A domain is a label of ``len(groups)`` words, one of each group: with 6 inks and 2 weights, word 3 and word 7 are
-    the fourth ink and the second weight. The paper's attributes (table 1) are groups of two, with one sigmoid each;
+    the fourth ink and the second weight. The paper's attributes of faces are groups of two, with one sigmoid each;
     its expressions are one group.
 
     Args:

@@ -169,7 +169,7 @@ def test_bad_settings_are_refused(settings, message):
 
 def test_words_of_another_group_are_refused():
     model, x = small(), images()[0]
-    with pytest.raises(ValueError, match="a word from 3 to 4 in their place of each group, got values from 2 to 4"):
+    with pytest.raises(ValueError, match="labels must hold words from 3 to 4 in place 1, got values from 2 to 4"):
         model.translate(x, torch.tensor([[0, 3], [1, 4], [2, 3], [0, 2]]))
     with pytest.raises(ValueError, match=r"labels must have shape \(4, 2\), got \(4,\)"):
         model.translate(x, torch.zeros(4, dtype=torch.long))

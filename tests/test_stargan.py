@@ -234,14 +234,3 @@ def test_an_image_is_never_seen_in_two_domains():
     x = torch.arange(12, dtype=torch.uint8).view(12, 1, 1, 1).expand(-1, 3, 8, 8).contiguous()
     several = translation.in_turn(DataSet(x, name="shades"), "negative")
     assert several.x[:, 0, 0, 0].tolist() == [i if i % 2 == 0 else 255 - i for i in range(12)]
-
-
-# --- what training is for -------------------------------------------------------------------------
-
-
-def test_digits_change_their_style_and_stay_what_they_are():
-    """Three styles, one generator, one seed; the bounds leave room for the spread in book/results."""
-    entry = experiment.ENTRIES["stargan_digits"]
-    row = entry.run(0, torch.device("cpu"), **entry.settings)
-    print({name: round(value, 3) for name, value in row.items()})
-    assert row["reached"] >= 0.9 and row["kept"] >= 0.8

@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book slides test colab lowest assignments lab execute seeds gpu clean
+.PHONY: help book pdf slides test colab lowest assignments lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,9 +26,13 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements-assignments.txt
 	@touch $@
 
-book: $(STAMP)  ## build the HTML book from the stored outputs
+book: $(STAMP)  ## build the HTML book from the stored outputs, and a zip of it
 	$(BIN)/jupyter-book build .
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
+	@$(BIN)/python tools/package.py
+
+pdf: book  ## print the whole book as one PDF (needs a Chromium)
+	$(BIN)/python tools/pdf.py
 
 slides: $(STAMP)  ## make slides of all chapters, each deck a file that opens without a network
 	$(BIN)/python tools/slides.py
@@ -45,7 +49,7 @@ colab: $(STAMP)  ## run all notebooks in the `quick` profile with the versions t
 	OMP_NUM_THREADS=1 $(BIN)/python tools/colab.py
 
 # What is about the book's pages, the tools and the speed needs more than the package, in versions of its own.
-OTHER_TESTS := assignments benchmarks book_html chapters clinic colab execute exercises grading instructors intro light_pages repository_url results slides standin unpack vendor
+OTHER_TESTS := assignments benchmarks book_html book_links book_pdf book_zip chapters clinic colab execute exercises grading instructors intro light_pages repository_url results slides standin unpack vendor
 lowest: .venv-lowest/stamp  ## test the package with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL) -p no:cacheprovider tests $(OTHER_TESTS:%=--ignore=tests/test_%.py)
 

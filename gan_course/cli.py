@@ -1,9 +1,10 @@
-"""The command line: ``gan-course list | train | sample | evaluate | data``."""
+"""The command line: ``gan-course list | train | sample | evaluate | export-web | data``."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import gzip
 import inspect
 import json
 import re
@@ -21,7 +22,7 @@ from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
 from gan_course.data.images import Size, channels_of, check_folder, read_images, some_images
 from gan_course.errors import CheckpointError, DataError, NoSplitError, unknown
 from gan_course.metrics.report import EXTRACTORS
-from gan_course.models import stargan
+from gan_course.models import export, stargan, trained
 from gan_course.notebook import profiles
 from gan_course.train import checkpoint, fit
 from gan_course.train.runs import CHECKPOINT
@@ -57,7 +58,7 @@ def _by_option(message: str, options: argparse.Namespace) -> str:
     """A message about an argument of a function, with the name of the option that it came from."""
     argument = re.match("[a-z_]*", message)[0]
     option = {"name": "data", "real": "batch"}.get(argument, argument)  # of what is real, all but the number is right
-    given = option in vars(options) and option not in ("command", "family", "run")
+    given = option in vars(options) and option not in ("command", "family", "run", "model")
     return f"--{option.replace('_', '-')}{message[len(argument) :]}" if given else message
 
 
@@ -251,6 +252,27 @@ def _checked_samples(files: list[Path], x: Tensor, real: DataSet) -> Tensor:
     return x
 
 
+def export_web(options: argparse.Namespace) -> None:
+    """Write a generator for web pages: a script with weights of 8 bits."""
+    folder, classes = Path(options.model), options.classes
+    if options.model in trained.TRAINED:
+        model = trained.load(options.model)
+    elif (folder / CHECKPOINT).exists():
+        model, state = checkpoint.load_model(folder / CHECKPOINT, "cpu")
+        classes = classes or (state["run"].get("classes") if "num_classes" in model.settings else None)
+    else:
+        known = ", ".join(trained.TRAINED)
+        raise ValueError(f"model must be the folder of a run, or one of {known}; got {options.model!r}")
+    if classes is None and getattr(model, "reads_captions", False) and model.num_classes == len(glyphs.VOCABULARY):
+        classes = glyphs.VOCABULARY
+    path = options.out if options.out.suffix == ".js" else options.out / f"{folder.resolve().name}.js"
+    text = export.to_script(model, path.stem, direction=options.direction, classes=classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    small = len(gzip.compress(text.encode(), 9))
+    print(f"{path}: {len(text):,} bytes, {small:,} compressed")
+
+
 def show_data(options: argparse.Namespace) -> None:
     """Fetch, verify and describe a data set."""
     for split in data.SPLITS:
@@ -380,8 +402,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gan-course {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     add = {}
-    for function in (show_list, train, sample, evaluate, show_data):
-        name = function.__name__.removeprefix("show_")
+    for function in (show_list, train, sample, evaluate, export_web, show_data):
+        name = function.__name__.removeprefix("show_").replace("_", "-")
         one = commands.add_parser(name, help=_first_line(function))
         one.set_defaults(command=function)
         add[name] = one.add_argument
@@ -434,6 +456,12 @@ def _parser() -> argparse.ArgumentParser:
         add[name]("--seed", type=int, default=0, help=f"seed of {drawn} (default: 0)")
     for name in ("train", "sample", "evaluate"):
         add[name]("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+
+    option = add["export-web"]
+    option("model", metavar="NAME", help=f"folder of the run, or a trained generator: {', '.join(trained.TRAINED)}")
+    option("out", type=Path, metavar="OUT", help="script to write, NAME.js in pages that load it; or its folder")
+    option("--direction", default="ab", metavar="WAY", help="generator of a CycleGAN: ab or ba (default: ab)")
+    option("--classes", nargs="+", metavar="NAME", help="names of the classes (default: those of the run, or none)")
 
     option = add["data"]
     option("name", help=DATA_HELP)

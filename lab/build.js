@@ -13,20 +13,22 @@ const common = {
   absWorkingDir: here.pathname, loader: { ".css": "text" },
 };
 
-// A worker's program travels inside the page's script, as text: a page that was opened from a file may load no other.
+// A worker's program travels inside the page's script, for a page that was opened from a file may load no other: as a
+// function of the worker's scope, whose text starts a worker, and which the page can call where it may start none.
 const workers = {
   name: "workers",
   setup({ onLoad }) {
-    onLoad({ filter: /worker\.js$/ }, async ({ path }) => {
+    onLoad({ filter: /program\.js$/ }, async ({ path }) => {
       const { outputFiles } = await build({ ...common, entryPoints: [path] });
-      return { contents: outputFiles[0].text, loader: "text" };
+      return { contents: `export default function (self) {${outputFiles[0].text}}`, loader: "js" };
     });
   },
 };
 
 const check = process.argv.includes("--check");
 for (const [name, globalName] of [["lab", "GanLab"], ["generators", "GanGenerators"]]) {
-  const { outputFiles } = await build({ ...common, plugins: [workers], globalName, entryPoints: [`src/${name}/main.js`] });
+  const entryPoints = [`src/${name}/index.js`];
+  const { outputFiles } = await build({ ...common, plugins: [workers], globalName, entryPoints });
   const text = outputFiles[0].text;
   const file = new URL(`${name}.js`, target);
   if (check) {

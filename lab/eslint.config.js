@@ -10,5 +10,5 @@ export default [
       "max-len": ["error", { code: 120 }], "no-shadow": "off",
     },
   },
-  { files: ["*.js", "test/**"], languageOptions: { globals: globals.node } },
+  { files: ["*.js", "test/**", "tools/**"], languageOptions: { globals: globals.node } },
 ];

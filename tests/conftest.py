@@ -5,7 +5,6 @@ Tests marked ``data(NAME)`` need the folder or file NAME of GAN_COURSE_DATA; no 
 
 import http.server
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -57,20 +56,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium, driven by Playwright; the test is skipped where one of them is missing."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    flags = [
-        "--no-sandbox",  # the tests may run as root
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-        "--disable-features=OptimizationHints,MediaRouter,Translate",
-    ]  # fmt: skip
-    installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_api.sync_playwright() as playwright:
-        program = installed or playwright.chromium.executable_path  # what `playwright install chromium` brings
-        if not Path(program).is_file():
-            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
-        yield browser
-        browser.close()
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    from tools import chromium
+
+    try:
+        with chromium.launched() as browser:
+            yield browser
+    except chromium.Missing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torchvision
 
-from benchmarks import common, data_path, frechet, glyphs, popular, profiling, textbook, training
+from benchmarks import common, data_path, frechet, glyphs, lab, popular, profiling, textbook, training
 from gan_course import data
 from gan_course.data import downloads
 from gan_course.layers import advance_spectral_norms
@@ -367,3 +367,144 @@ def test_bad_arguments_are_refused(benchmark, arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         benchmark.main(arguments)
     assert stop.value.code == 2 and "must be at least 1" in capsys.readouterr().err
+
+
+# --- the lab of the browser -----------------------------------------------------------------------------
+
+
+def test_frames_are_summed_up():
+    on_time, late, missed = [16.7] * 90, [17.0] * 6, [33.4] * 4
+    found = lab.frame_times([*late, *on_time, *missed])
+    assert found["frame_ms"] == 16.7 and found["frame_ms_95"] == pytest.approx(17.0)
+    assert found["frame_ms_99"] == pytest.approx(33.4)
+    assert found["above_budget"] == pytest.approx(0.1) and found["missed"] == pytest.approx(0.04)
+    with pytest.raises(ValueError, match="deltas must hold at least two frames, got 1"):
+        lab.frame_times([16.7])
+
+
+def test_the_opponent_is_the_faster_of_its_ways():
+    assert [way.name for way in lab.ways(False, False)] == ["ours"]
+    chosen = lab.ways(True, True)
+    assert {(way.page, way.backend) for way in chosen} == {
+        ("ours", None), ("ganlab", "webgl"), ("ganlab", "cpu"), ("tfjs", "wasm"), ("tfjs", "webgl"), ("tfjs", "cpu"),
+    }  # fmt: skip
+    slower = {"ours": 1.0, "GAN Lab, webgl": 9.0, "GAN Lab, cpu": 7.0, "TensorFlow.js, wasm": 2.0}
+    rows = [{"way": way, "slower_than_ours": times} for way, times in slower.items()]
+    assert lab.opponent(rows) == rows[2] and lab.opponent(rows[:1]) is None
+
+
+def test_the_version_that_ganlab_locks_is_read(tmp_path):
+    block = '"@tensorflow/{}@^0.12.0":\n  version "{}"\n  resolved "https://example.org/x.tgz"\n\n'
+    lock = block.format("tfjs-core-not", "9.9.9") + block.format("tfjs-core", "0.12.4") + "seedrandom@1:\n"
+    (tmp_path / "yarn.lock").write_text(lock)
+    assert lab.locked(tmp_path, "@tensorflow/tfjs-core") == "0.12.4"
+    with pytest.raises(RuntimeError, match="names no version of seedrandom"):
+        lab.locked(tmp_path, "seedrandom")
+
+
+def test_the_lab_benchmark_says_what_is_wrong(tmp_path, results, monkeypatch, capsys):
+    for arguments in (["--ganlab", str(tmp_path)], ["--widths", "0"], ["--frames", "-1"], ["--rounds", "0"]):
+        with pytest.raises(SystemExit, match="2"):
+            lab.main(arguments)
+    assert f"{tmp_path} has no demo/ganlab_models.ts" in capsys.readouterr().err
+    monkeypatch.setattr(lab, "ESBUILD", tmp_path / "esbuild")
+    assert lab.main([]) == 0 and "benchmark skipped: " in capsys.readouterr().out and not results.exists()
+
+
+@pytest.fixture
+def browser_tools():
+    if lacks := lab.missing():
+        pytest.skip(lacks)
+
+
+FAKE_TFJS = """
+// Numbers in place of tensors, and a list of what was asked for.
+const calls = globalThis.calls = [];
+export const tidy = (work) => work();
+export const setBackend = (name) => { globalThis.backend = name; };
+export const getBackend = () => globalThis.backend;
+export { calls };
+"""
+FAKE_MODELS = """
+import { calls } from "@tensorflow/tfjs-core";
+export class GANLabModel {
+  constructor(private noise: number, private g: number, private d: number, private widthG: number,
+    private widthD: number, private batch: number, loss: string) { calls.push(["model", ...arguments]); }
+  initializeModelVariables() {
+    this.dVariables = [{ name: "d", dataSync: () => [calls.push(["read"])] }];
+    this.gVariables = [{ name: "g", dataSync: () => [1] }];
+  }
+  updateOptimizer(player: string, kind: string, rate: number) {
+    const minimize = (loss, keep, variables) => calls.push([player, variables[0].name, ...loss()]);
+    this[player === "D" ? "dOptimizer" : "gOptimizer"] = { minimize };
+    calls.push(["optimizer", player, kind, rate]);
+  }
+  generator(x) { return `G(${x})`; }
+  discriminator(x) { return `D(${x})`; }
+  dLoss(real, fake) { return [real, fake]; }
+  gLoss(fake) { return [fake]; }
+}
+"""
+FAKE_INPUTS = """
+class Builder {
+  constructor(...given) { this.given = given; }
+  generateAtlas() { this.drawn = true; }
+  getInputProvider() { let n = 0; return { getNextCopy: () => this.drawn && `${this.name}${++n}` }; }
+}
+export class GANLabNoiseProviderBuilder extends Builder { name = "z"; }
+export class GANLabTrueSampleProviderBuilder extends Builder { name = "x"; }
+"""
+
+
+def test_an_iteration_of_ganlab_is_two_updates_of_d_and_one_of_g(tmp_path, browser_tools, monkeypatch):
+    checkout = tmp_path / "checkout"
+    (checkout / "demo").mkdir(parents=True)
+    (checkout / "demo" / "ganlab_models.ts").write_text(FAKE_MODELS)
+    (checkout / "demo" / "ganlab_input_providers.ts").write_text(FAKE_INPUTS)
+    (checkout / "package.json").write_text('{"version": "0.2.1"}')
+    (checkout / "yarn.lock").write_text('"@tensorflow/tfjs-core@^0.12.0":\n  version "0.12.4"\n')
+
+    def install(folder, *packages):
+        assert packages == ("@tensorflow/tfjs-core@0.12.4",)
+        module = folder / "node_modules" / "@tensorflow" / "tfjs-core"
+        module.mkdir(parents=True)
+        (module / "package.json").write_text('{"name": "@tensorflow/tfjs-core", "type": "module", "main": "index.js"}')
+        (module / "index.js").write_text(FAKE_TFJS)
+        return folder / "node_modules"
+
+    monkeypatch.setattr(lab, "install", install)
+    versions = lab.make_pages(tmp_path, checkout, tfjs=False)
+    assert versions == {"GAN Lab": "0.2.1", "tfjs-core of GAN Lab": "0.12.4"}
+    with lab.chromium(1) as browser:
+        page = lab.opened(browser, (tmp_path / "ganlab.html").as_uri())
+        asked = lab.settings("sgd", 8)
+        assert page.evaluate("([s, b]) => way.prepare(s, b)", [asked, "cpu"]) == "cpu"
+        # One hidden layer, as it counts them, has a first one before it: two of ours.
+        assert page.evaluate("calls.splice(0)") == [
+            ["model", 2, 1, 1, 8, 8, 150, "Log loss"], ["optimizer", "D", "SGD", 0.1], ["optimizer", "G", "SGD", 0.1],
+        ]  # fmt: skip
+        done = page.evaluate("run(2)")
+        assert done["finite"] and 0 <= done["seconds"] < 5
+        updates = [["D", "d", "D(x1)", "D(G(z1))"], ["D", "d", "D(x2)", "D(G(z2))"], ["G", "g", "D(G(z3))"]]
+        again = [["D", "d", "D(x3)", "D(G(z4))"], ["D", "d", "D(x4)", "D(G(z5))"], ["G", "g", "D(G(z6))"]]
+        assert page.evaluate("calls") == [*updates, *again, ["read"]]  # the time ends when the numbers are there
+
+
+def test_the_lab_benchmark_writes_its_tables(results, browser_tools, capsys):
+    quick = ["--rounds", "1", "--widths", "4", "--optimizers", "adam", "--seconds", "0.02", "--frames", "0.2"]
+    assert lab.main(quick) == 0
+    table = read(results, "benchmark_lab")
+    (row,) = table["rows"]
+    assert (row["optimizer"], row["width"], row["way"], row["finite"]) == ("adam", 4, "ours", True)
+    assert row["slower_than_ours"] == 1 and 0 < row["steps_per_second_min"] <= row["steps_per_second_max"]
+    assert 0 < row["by_the_clock"] < 2 * row["steps_per_second"]  # no thread computes for longer than the clock runs
+    assert table["settings"]["n_critic"] == 2 and table["settings"]["rates"]["adam"] == 0.001
+    assert table["versions"]["chromium"] and "tfjs" not in table["versions"]
+    frames = read(results, "benchmark_lab_frames")
+    assert frames["threads"] == 1
+    assert [row["way"] for row in frames["rows"]] == ["nothing", *["the engine in a worker", "the whole lab"] * 2]
+    for row in frames["rows"]:
+        assert 5 < row["frame_ms"] <= row["frame_ms_95"] <= row["frame_ms_99"] and 0 <= row["missed"] <= 1
+    for row in frames["rows"][1:]:
+        assert row["steps_per_second"] > 1
+    assert "steps/s" in capsys.readouterr().out

@@ -20,7 +20,8 @@ CARDS = re.findall(r"item-card\} \d+\. .*?\n:link: (\S+)\n(.*?)\n:::\n", INTRO, 
 def test_every_chapter_has_a_card_in_order():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    assert [f"book/{link}" for link, _ in CARDS] == [file for file in files if "appendix" not in file]
+    chapters = [file for file in files if (ROOT / f"{file}.ipynb").exists() and "appendix" not in file]
+    assert [f"book/{link}" for link, _ in CARDS] == chapters
 
 
 @pytest.mark.parametrize(("link", "card"), CARDS)

@@ -1,4 +1,5 @@
-"""The scrubber is one piece of HTML that works by itself; an explorer works with a kernel, its picture without."""
+"""The scrubber is one piece of HTML that works by itself; an explorer works with a kernel, its picture without; a lab
+works with a kernel, and on the pages of the book."""
 
 import base64
 import html
@@ -378,3 +379,74 @@ def test_png_of_a_figure_keeps_its_colours_nearly():
     got, expected = read(widgets.png_of_figure(figure, dpi=60)), read(plain.getvalue())
     assert len(np.unique(got.reshape(-1, 3), axis=0)) <= 128
     assert np.abs(got.astype(int) - expected.astype(int)).mean() < 4
+
+
+# The lab.
+
+
+def test_lab_keeps_its_settings_as_the_page_has_them():
+    assert widgets.Lab().state == ""
+    assert widgets.Lab("collapse").state == "preset=collapse"
+    lab = widgets.Lab("collapse", seed=3, lr_d=2e-3, spectral_norm=True)
+    assert lab.state == "preset=collapse&seed=3&lr_d=0.002&spectral_norm=1"
+    assert widgets.Lab("dirac", compare={"r1": 1.0}).state == "preset=dirac&b.r1=1.0"
+    assert widgets.Lab(compare={}).state == "compare=1"
+
+
+def test_lab_without_a_kernel_is_a_place_that_pages_fill():
+    lab = widgets.Lab("collapse", seed=3)
+    bundle, _ = lab._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
+    assert '<div class="gan-lab-place" data-state="preset=collapse&amp;seed=3">' in bundle["text/html"]
+    assert lab.model_id not in bundle["text/html"] + bundle["text/plain"]
+    assert widgets.Lab.presets()["collapse"]["title"] in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"preset": "colapse"}, "unknown preset 'colapse'.*Did you mean 'collapse'"),
+        ({"lrd": 0.1}, "unknown setting 'lrd'.*Did you mean 'lr_d'"),
+        ({"seed": 1.5}, r"seed must be a whole number from 0 to \d+, got 1.5"),
+        ({"n_critic": 0}, "n_critic must be a whole number from 1 to 10, got 0"),
+        ({"lr_d": "fast"}, r"lr_d must be a number from [\d.]+ to [\d.]+, got 'fast'"),
+        ({"lr_d": float("nan")}, "lr_d must be a number from .* got nan"),
+        ({"batch": True}, "batch must be a whole number from .* got True"),
+        ({"loss": "log"}, "loss must be one of non-saturating, .*, got 'log'"),
+        ({"spectral_norm": 1}, "spectral_norm must be True or False, got 1"),
+        ({"drawing": 7}, "drawing must be a string, got 7"),
+        ({"compare": {"lr_d": -1}}, "lr_d must be a number from .* got -1"),
+    ],
+)
+def test_lab_refuses(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.Lab(**wrong)
+
+
+MODEL = """<div id=lab></div><script>%s
+const model = {
+  values: { state: "preset=collapse&seed=3" }, heard: {}, saved: 0,
+  get(name) { return this.values[name]; },
+  set(name, value) { this.values[name] = value; },
+  save_changes() { this.saved++; },
+  on(event, heard) { this.heard[event] = heard; },
+  off(event) { delete this.heard[event]; },
+};
+const end = GanLab.widget({ model, el: document.getElementById("lab") });
+</script>"""
+
+
+def test_lab_and_kernel_follow_each_other(show):
+    page = show(MODEL % (widgets.BROWSER / "lab.js").read_text(encoding="utf-8"))
+    seed = page.get_by_label("Seed")
+    assert seed.input_value() == "3"
+    seed.fill("4")
+    seed.press("Enter")
+    assert page.evaluate("[model.values.state, model.saved]") == ["preset=collapse&seed=4", 1]
+    page.evaluate("model.values.state = 'preset=collapse&seed=5'; model.heard['change:state']()")
+    assert seed.input_value() == "5"
+    assert page.evaluate("model.saved") == 1  # what came from there is not sent back
+    page.get_by_role("button", name="One step").click()
+    page.get_by_text("step 1", exact=True).wait_for()
+    page.evaluate("end()")
+    assert page.evaluate("Object.keys(model.heard)") == []

@@ -106,6 +106,8 @@ def link_problems(path: Path, text: str) -> list[str]:
             other = (path.parent / page).resolve() if page else path
             if not other.exists():
                 found.append(f"[{words}] leads to {target}, which does not exist")
+            elif other.name == "lab.md" and "=" in anchor:
+                pass  # settings of the lab; the test of live pages tries them
             elif anchor and anchor not in anchors(other):
                 found.append(f"[{words}] leads to {target}, and {other.name} has no such heading")
             elif other.name == "glossary.md" and not anchor and words.lower() not in {*terms(), "glossary"}:

@@ -15,7 +15,6 @@ import argparse
 import functools
 import gzip
 import http.server
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,9 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script's path holds its own folder only
+
+from tools import chromium  # noqa: E402
+
 HTML = ROOT / "_build" / "html"
 PHONE = {"width": 390, "height": 844}
 LATENCY, RATE, SLOWDOWN = 150, 1_600_000 / 8, 4  # ms for each answer; bytes per second; times the processor's time
@@ -92,13 +95,14 @@ class Weight:
     requests: int
     paint: float  # seconds until the first text or image is seen
     load: float  # seconds until all of the first view has been loaded
+    complaints: tuple[str, ...] = ()  # requests to elsewhere or that failed, errors in the console
 
     @property
     def limit(self) -> int:
         return NOTEBOOK_LIMIT if (ROOT / f"{self.page}.ipynb").exists() else TEXT_LIMIT
 
     def faults(self, timed: bool) -> list[str]:
-        found = []
+        found = [f"{self.page}: {complaint}" for complaint in self.complaints]
         if self.size > self.limit:
             found.append(f"{self.page}: first view of {self.size:,} bytes, limit {self.limit:,}")
         if timed and self.paint > PAINT_LIMIT:
@@ -112,6 +116,14 @@ def weigh(browser: Browser, address: str, page: str, *, slow: bool) -> Weight:
     tab = context.new_page()
     session = context.new_cdp_session(tab)
     sizes: dict[str, float | None] = {}  # of each request; None while it is under way
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
+    tab.on("console", lambda said: complaints.append(f"console: {said.text}") if said.type == "error" else None)
+    tab.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+    tab.on("request", lambda request: complaints.append(f"outside: {request.url}") if outside(request.url) else None)
+
+    def outside(url: str) -> bool:
+        return not url.startswith((address, "data:", "blob:"))
 
     def begin(event: dict[str, Any]) -> None:
         if event["request"]["url"].startswith("http"):  # not what stands in the page itself
@@ -142,7 +154,8 @@ def weigh(browser: Browser, address: str, page: str, *, slow: bool) -> Weight:
             performance.getEntriesByType("navigation")[0].loadEventEnd]"""
     )
     context.close()
-    return Weight(page, round(sum(filter(None, sizes.values()))), len(sizes), paint / 1000, load / 1000)
+    size = round(sum(filter(None, sizes.values())))
+    return Weight(page, size, len(sizes), paint / 1000, load / 1000, tuple(complaints))
 
 
 def pages(folder: Path = HTML) -> list[str]:
@@ -172,11 +185,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no built book at {options.html}: make book", file=sys.stderr)
         return 1
     names = [name for name in pages(options.html) if options.part in name]
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with served(options.html) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        weights = [weigh(browser, address, name, slow=not options.bytes) for name in names]
-        browser.close()
+    try:
+        with served(options.html) as address, chromium.launched() as browser:
+            weights = [weigh(browser, address, name, slow=not options.bytes) for name in names]
+    except chromium.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 1
     print(table(weights, not options.bytes))
     faults = [fault for weight in weights for fault in weight.faults(not options.bytes)]
     if options.check:

@@ -64,9 +64,35 @@
   }, { rootMargin: "200px" });
   all(".gan-widget").forEach(widget => near.observe(widget));
 
+  // Parts that live, the GAN lab and the trained generators: a script comes when the first of its places is near.
+  const folder = new URL("live/", document.currentScript.src).href;
+  const scripts = {};
+  const script = file => scripts[file] ||= new Promise((resolve, reject) => {
+    document.head.append(Object.assign(document.createElement("script"), {
+      src: folder + file, onload: resolve, onerror: () => { delete scripts[file]; reject(new Error(file)); },
+    }));
+  });
+  const lives = {
+    "gan-lab-place": ["lab.js", place => window.GanLab.place(place, new URL("../../book/lab.html", folder).href)],
+    "gan-generators-place": ["generators.js", place => window.GanGenerators.place(place, folder + "weights/")],
+  };
+  for (const [kind, [file, begin]] of Object.entries(lives)) {
+    const coming = new IntersectionObserver(records => {
+      for (const { target, isIntersecting } of records) {
+        if (!isIntersecting) continue;
+        coming.unobserve(target);
+        script(file).then(() => begin(target));
+      }
+    }, { rootMargin: "400px" });
+    all("." + kind).forEach(place => coming.observe(place));
+  }
+
   // Letters of formulas arrive after the text and may change the breaks of lines: stay with the heading asked for,
   // unless the reader has gone elsewhere by then.
-  const asked = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const decoded = text => {
+    try { return decodeURIComponent(text); } catch { return text; }  // an address cut off in the middle of a letter
+  };
+  const asked = location.hash && document.getElementById(decoded(location.hash.slice(1)));
   if (asked) {
     let gone = false;
     for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {

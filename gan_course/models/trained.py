@@ -36,6 +36,7 @@ TRAINED: dict[str, Weights] = {
     "cyclegan_facades": Weights(1385964, "be2f9b797ae8ceb7f3c33425192e55e61a0bebf526896839ade712b1bab58b59"),
     "dcgan_cifar10": Weights(858782, "3b29a2d9d21d7f9aca0ef1a95613cd4e03ea9ea11636a2900e8fe7bdadc1088b"),
     "pix2pix_facades": Weights(2803170, "789b258b248e44b668cfeefc8b5d60ca5db23290584f7f028d698b545fd130f1"),
+    "pix2pix_handwritten": Weights(822394, "49ee8981c41b10761fd9da44f7fb8abf11bf0c66313d14f59f67c80a1c0eaec0"),
     "projection_cifar10": Weights(1925894, "4070e432ed1cd76bc6f6051af97a9e735ff8e2e8158f95f0e1fa44ea28fa2c17"),
     "sngan_cifar10": Weights(2441222, "e3544e3d3c745e7d4eda13a999e6fd07135d01d039c7a06e72a06dfc96002a84"),
     "wgan_gp_cifar10": Weights(858830, "355cc290ccf34e8f031889f81c80c309e383ead84d22d6b7ac40da51d75d58c2"),

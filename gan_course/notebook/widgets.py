@@ -1,4 +1,5 @@
-"""Pictures that move. A scrubber holds all its pictures and needs no kernel; an explorer asks the kernel for each."""
+"""Pictures that move. A scrubber holds all its pictures and needs no kernel; an explorer asks the kernel for each; in a
+lab a GAN trains in the reader's browser."""
 
 from __future__ import annotations
 
@@ -10,15 +11,20 @@ import io
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import anywidget
 import ipywidgets
 import matplotlib.pyplot as plt
+import traitlets
 from IPython.display import HTML
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from gan_course.errors import unknown
 from gan_course.notebook.plot import image_grid
 
 #: The frames of one animation, or a dict from a name to the frames (or again such a dict) of that choice.
@@ -222,6 +228,90 @@ def explore(draw: Callable[..., Figure], *, alt: str, width: int, **ranges: Any)
     note = f"Drawn for {described()}. Open this page in Colab or JupyterLab and run the cell to change these values."
     still = f'<div class="gan-widget">{STYLE}{picture.value}<p><small>{html.escape(note)}</small></p></div>'
     return Explorer(ipywidgets.VBox([*controls.values(), picture]), still)
+
+
+BROWSER = Path(__file__).parent / "browser"  # what is made from the sources in lab/, and what both languages read
+
+
+class Lab(anywidget.AnyWidget):
+    """A GAN with points in the plane, or a Dirac-GAN, that trains in the reader's browser: the book's GAN lab, small.
+
+    It works where a kernel runs (Colab, JupyterLab) and on the pages of the book, which load the same program. Where
+    scripts do not run, a sentence stands in its place.
+
+    Args:
+        preset: name of an experiment, a key of ``Lab.presets()``; the defaults if not given.
+        compare: a second run beside the first: the settings in which it differs, none if it shall be the same at first.
+        **settings: what differs from it, by the names of the lab's settings (``Lab.settings()``), for example
+            ``seed=3, lr_d=2e-3``.
+
+    Attributes:
+        state: the settings as the lab's page has them in its address, ``"preset=collapse&seed=3"``. It follows what
+            the reader changes, and changes the lab when it is set.
+
+    Raises:
+        ValueError: there is no such preset or setting, or its value is none that it may have.
+    """
+
+    _esm = (BROWSER / "lab.js").read_text(encoding="utf-8") + "export default { render: GanLab.widget };"
+    state = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, preset: str | None = None, *, compare: Mapping[str, Any] | None = None, **settings: Any):
+        presets = self.presets()
+        if preset is not None and preset not in presets:
+            raise unknown("preset", preset, presets)
+        pairs = [("preset", preset)] if preset else []
+        for prefix, chosen in (("", settings), ("b.", compare or {})):
+            for name, value in chosen.items():
+                _check_setting(name, value)
+                pairs.append((prefix + name, int(value) if isinstance(value, bool) else value))
+        if compare is not None and not compare:
+            pairs.append(("compare", 1))
+        self.about = presets[preset]["title"] if preset else "a GAN in the plane"
+        super().__init__(state=urlencode(pairs))
+
+    @staticmethod
+    def presets() -> dict[str, dict[str, Any]]:
+        """Return the lab's experiments: name -> title, text, settings."""
+        return json.loads((BROWSER / "presets.json").read_text(encoding="utf-8"))
+
+    @staticmethod
+    def settings() -> dict[str, dict[str, Any]]:
+        """Return the lab's settings: name -> type, default, range or choices."""
+        return json.loads((BROWSER / "settings.json").read_text(encoding="utf-8"))
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        note = (
+            f"Here, {self.about} trains live: on the pages of the book, and where this cell has been run in Colab or "
+            "JupyterLab."
+        )
+        state = html.escape(self.state)
+        data["text/html"] = f'<div class="gan-lab-place" data-state="{state}"><p><small>{note}</small></p></div>'
+        data["text/plain"] = "A lab, which needs a browser"
+        return data, metadata
+
+    _ipython_display_ = None  # of ipywidgets 7: it would show the widget without what stands beside it
+
+
+def _check_setting(name: str, value: Any) -> None:
+    """Refuse a setting that the lab would refuse."""
+    if name not in Lab.settings():
+        raise unknown("setting", name, Lab.settings())
+    about = Lab.settings()[name]
+    kind = about["type"]
+    if kind in ("number", "integer"):
+        wanted = f"{'a whole number' if kind == 'integer' else 'a number'} from {about['min']} to {about['max']}"
+        number = isinstance(value, int if kind == "integer" else (int, float)) and not isinstance(value, bool)
+        fits = number and about["min"] <= value <= about["max"]
+    elif kind == "flag":
+        wanted, fits = "True or False", isinstance(value, bool)
+    elif kind == "choice":
+        wanted, fits = f"one of {', '.join(about['choices'])}", value in about["choices"]
+    else:
+        wanted, fits = "a string", isinstance(value, str)
+    if not fits:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
 
 
 def _uri(png: bytes) -> str:

@@ -73,6 +73,7 @@ ENTRIES = {
     "ring_slow_momentum": Entry(ring, {**_RING, "lr_d": 1e-4, "beta1": 0.9}, range(10)),
     "ring_slow": Entry(ring, {**_RING, "lr_d": 1e-4, "beta1": 0.0}, range(10)),
     "ring_fast_momentum": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.9}, range(10)),
+    "ring_fast_momentum_more": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.9}, range(10, 30)),
     "ring_fast": Entry(ring, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(10)),
     "ring_non_saturating": Entry(ring, _GAN, range(10)),
     "ring_steepness_leaky": Entry(steepness, {**_RING, "lr_d": 2e-3, "beta1": 0.0}, range(3)),

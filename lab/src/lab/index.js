@@ -1,0 +1,2 @@
+export { render } from "./main.js";
+export { place, widget } from "./places.js";

@@ -320,9 +320,7 @@ class ResidualBlock(nn.Module):
     have no bias. ``padding`` is torch's ``padding_mode``.
     """
 
-    def __init__(
-        self, channels: int, norm: Callable[[int], nn.Module] = nn.InstanceNorm2d, padding: str = "reflect"
-    ):
+    def __init__(self, channels: int, norm: Callable[[int], nn.Module] = nn.InstanceNorm2d, padding: str = "reflect"):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False), norm(channels), nn.ReLU(),

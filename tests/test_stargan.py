@@ -217,11 +217,15 @@ def test_domains_in_turn():
 
 def test_a_perfect_translator_of_digits_gets_full_marks_and_an_idle_one_does_not():
     plain = data.load("digits", size=16, channels=3, split="test")
-    truth = [plain.images(), *(translation.partners(plain, task).images() for task in experiment.STYLES[1:])]
-    best = experiment._directions(lambda x, a, b: truth[b], 16, torch.device("cpu"))
-    assert best["reached"] == 1 and best["kept"] == best["real_kept"] > 0.97
-    idle = experiment._directions(lambda x, a, b: x, 16, torch.device("cpu"))
+    styles = experiment.STYLES
+    truth = [plain.images(), *(translation.partners(plain, task).images() for task in styles[1:])]
+    cpu = torch.device("cpu")
+    best = experiment._directions(lambda x, a, b: truth[b], styles, 16, cpu)
+    assert best["reached"] == 1 and best["kept"] == best["real_kept"] > 0.97 and best["agreement"] > 0.999
+    idle = experiment._directions(lambda x, a, b: x, styles, 16, cpu)
     assert idle["reached"] == 0
+    inverted = experiment._directions(lambda x, a, b: (2 * truth[b].mean(0) - truth[b]).clamp(-1, 1), styles, 16, cpu)
+    assert inverted["agreement"] < -0.8 and all(v < 0.2 for k, v in inverted.items() if k.startswith("kept_"))
 
 
 def test_the_measure_of_characters():

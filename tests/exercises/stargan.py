@@ -22,9 +22,9 @@ ANSWERS = {
             PLANES + "c = nn.functional.one_hot(labels[:, 0], k).float()\n    return c" + SPREAD,  # the first word only
             PLANES + "return nn.functional.one_hot(labels, k).sum(1)" + SPREAD,  # whole numbers
             PLANES + "c = nn.functional.one_hot(labels, k).float().mean(1)\n    return c" + SPREAD,  # shares, not ones
-            PLANES + "c = nn.functional.one_hot(labels, k).sum(1).float()\n    return c" + SPREAD.replace(
-                "height, width", "width, height"
-            ),
+            PLANES
+            + "c = nn.functional.one_hot(labels, k).sum(1).float()\n    return c"
+            + SPREAD.replace("height, width", "width, height"),
             PLANES + "return nn.functional.one_hot(labels, k).sum(1).float()",  # no places
             PLANES + "c = torch.zeros(len(labels), k)\n    c[:, labels] = 1\n    return c" + SPREAD,  # words of all
         ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from gan_course import data
 from gan_course.data import DataSet, Domains, downloads, glyphs, translation
@@ -22,7 +23,7 @@ from tools.experiments.colour import commit, publish
 
 FACTORS = stargan.GLYPH_FACTORS
 KEPT = ("ink", "background", "weight", "slant", "scale", "texture")  # beside the character
-STYLES = ("plain", "neon", "negative")
+STYLES = ("plain", "glow", "copper")  # bright strokes on dark paper
 
 
 def characters(
@@ -85,35 +86,40 @@ def _sheet(translator: StarGAN, images: glyphs.Glyphs, device: torch.device) -> 
 
 
 def digits(
-    seed: int, device: torch.device, *, size: int, steps: int, batch: int, decay_from: int | None, **model: Any
-) -> dict[str, Any]:
-    """Train StarGAN on digits of three styles: plain, neon, negative. In all six directions, is a translated test
+    seed: int, device: torch.device, *,
+    styles: Sequence[str], size: int, steps: int, batch: int, decay_from: int | None, **model: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Train StarGAN on digits of several styles, the first of which is plain. In all directions, is a translated test
     digit nearest to its partner in the style that was asked for (reached), and does the judge read the right digit
-    (kept)? The least of the six, then each; with numbers of weights and the seconds of one core."""
+    (kept)? How well do its deviations from the mean image of the style agree with the partner's (agreement, a cosine:
+    1 is perfect, -1 has strokes and gaps exchanged)? The least of all directions, then each; with numbers of weights
+    and the seconds of one core."""
     torch.manual_seed(seed)
-    train_set = translation.in_turn(data.load("digits", size=size, channels=3), *STYLES[1:]).to(device)
-    translator = StarGAN(train_set.shape, len(STYLES), **model).to(device)
+    train_set = translation.in_turn(data.load("digits", size=size, channels=3), *styles[1:]).to(device)
+    translator = StarGAN(train_set.shape, len(styles), **model).to(device)
     began = time.process_time()
-    fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
+    history = fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
     seconds = time.process_time() - began
 
     def translate(x: Tensor, a: int, b: int) -> Tensor:
         return translator.translate(x, torch.full((len(x),), b))
 
-    return _directions(translate, size, device) | {
+    return _directions(translate, styles, size, device) | {
         "generators": 1, "weights_g": _weights(translator.generator), "weights_d": _weights(translator.critic),
-        "cpu_seconds": seconds,
+        "cpu_seconds": seconds, "cycle": history["cycle"][-1],
     }  # fmt: skip
 
 
-def pairs(seed: int, device: torch.device, *, size: int, steps: int, batch: int, **model: Any) -> dict[str, Any]:
-    """Train a CycleGAN for each of the three pairs of styles, on the same digits; the numbers are as of ``digits``."""
+def pairs(
+    seed: int, device: torch.device, *, styles: Sequence[str], size: int, steps: int, batch: int, **model: Any
+) -> dict[str, Any]:
+    """Train a CycleGAN for each pair of styles, on the same digits; the numbers are as of ``digits``."""
     torch.manual_seed(seed)
-    whole = translation.in_turn(data.load("digits", size=size, channels=3), *STYLES[1:]).to(device)
-    parts = [DataSet(whole.x[whole.labels == i], name=style) for i, style in enumerate(STYLES)]
+    whole = translation.in_turn(data.load("digits", size=size, channels=3), *styles[1:]).to(device)
+    parts = [DataSet(whole.x[whole.labels == i], name=style) for i, style in enumerate(styles)]
     models, began = {}, time.process_time()
-    for a, b in itertools.combinations(range(len(STYLES)), 2):
-        both = Domains(parts[a], parts[b], paired=False, name=f"{STYLES[a]} {STYLES[b]}")
+    for a, b in itertools.combinations(range(len(styles)), 2):
+        both = Domains(parts[a], parts[b], paired=False, name=f"{styles[a]} {styles[b]}")
         models[a, b] = CycleGAN(both.shape, **model).to(device)
         fit(models[a, b], both, steps, batch=batch, seed=seed, progress=False)
     seconds = time.process_time() - began
@@ -122,34 +128,36 @@ def pairs(seed: int, device: torch.device, *, size: int, steps: int, batch: int,
         return models[a, b].translate(x) if a < b else models[b, a].translate(x, "ba")
 
     networks = models.values()
-    return _directions(translate, size, device) | {
+    return _directions(translate, styles, size, device) | {
         "generators": 2 * len(models), "weights_g": sum(_weights(m.generator) for m in networks),
         "weights_d": sum(_weights(m.discriminator) for m in networks), "cpu_seconds": seconds,
     }  # fmt: skip
 
 
 def _directions(
-    translate: Callable[[Tensor, int, int], Tensor], size: int, device: torch.device
+    translate: Callable[[Tensor, int, int], Tensor], styles: Sequence[str], size: int, device: torch.device
 ) -> dict[str, float]:
     """Measure a translator between all styles of the test digits."""
     plain = data.load("digits", size=size, channels=3, split="test")
-    sets = [plain, *(translation.partners(plain, task) for task in STYLES[1:])]
+    sets = [plain, *(translation.partners(plain, task) for task in styles[1:])]
     truth, labels = torch.stack([one.images() for one in sets]).to(device), plain.labels.to(device)
     row = {}
-    for a, b in itertools.permutations(range(len(STYLES)), 2):
-        made, way = translate(truth[a], a, b), f"{STYLES[a]}_{STYLES[b]}"
+    for a, b in itertools.permutations(range(len(styles)), 2):
+        made, way = translate(truth[a], a, b), f"{styles[a]}_{styles[b]}"
         nearest = (made - truth).square().mean((2, 3, 4)).argmin(0)
         row[f"reached_{way}"] = (nearest == b).float().mean().item()
-        row[f"kept_{way}"] = (_digit(made, b) == labels).float().mean().item()
+        row[f"kept_{way}"] = (_digit(made, styles[b]) == labels).float().mean().item()
+        deviations = [(x - truth[b].mean(0)).flatten(1) for x in (made, truth[b])]
+        row[f"agreement_{way}"] = cosine_similarity(*deviations).mean().item()
         row[f"error_{way}"] = _error(made, truth[b])
-        row[f"real_kept_{way}"] = (_digit(truth[b], b) == labels).float().mean().item()
-    kinds = ("reached_", "kept_", "real_kept_")
+        row[f"real_kept_{way}"] = (_digit(truth[b], styles[b]) == labels).float().mean().item()
+    kinds = ("reached_", "kept_", "agreement_", "real_kept_")
     return {kind[:-1]: min(v for k, v in row.items() if k.startswith(kind)) for kind in kinds} | row
 
 
-def _digit(images: Tensor, style: int) -> Tensor:
+def _digit(images: Tensor, style: str) -> Tensor:
     """What the judge reads in images of a style, which is undone by a fixed rule."""
-    grey = translation.undo(images, STYLES[style]) if style else images.mean(1, keepdim=True)
+    grey = images.mean(1, keepdim=True) if style == STYLES[0] else translation.undo(images, style)
     return judge("digits", grey.shape[-1], grey.device).logits(grey).argmax(1)
 
 
@@ -167,15 +175,20 @@ _GLYPHS = {
     "decay_from": 1_000, "precision": "bf16",
 }  # fmt: skip
 _DIGITS = {
-    **defaults(StarGAN, "num_classes", "groups"), "width": 16, "blocks": 2, "norm": "batch", "n_critic": 2,
-    "lr_g": 1e-3, "lr_d": 1e-3, "size": 16, "batch": 32, "steps": 600, "decay_from": 300,
+    **defaults(StarGAN, "num_classes", "groups"), "width": 16, "downs": 1, "blocks": 2, "norm": "batch", "n_critic": 2,
+    "identity": 10.0, "lr_g": 1e-3, "lr_d": 1e-3, "styles": STYLES, "size": 16, "batch": 32, "steps": 400,
+    "decay_from": 200,
 }  # fmt: skip
-_PAIRS = {**defaults(CycleGAN), **cyclegan.RECIPES["neon-digits"]}
+_PAIRS = {**defaults(CycleGAN), **cyclegan.RECIPES["neon-digits"], "styles": STYLES}
+_POLARITY = ("plain", "neon", "negative")  # bright strokes on dark paper, and twice dark ones on bright
 
 ENTRIES = {
     "stargan_glyphs": Entry(characters, _GLYPHS, range(5)),
-    "stargan_digits": Entry(digits, _DIGITS, range(5)),
+    "stargan_digits": Entry(digits, _DIGITS, range(10)),
+    "stargan_digits_paper": Entry(digits, {**_DIGITS, "identity": 0.0}, range(10)),
     "stargan_digits_no_class": Entry(digits, {**_DIGITS, "classify": 0.0}, range(5)),
     "stargan_digits_no_cycle": Entry(digits, {**_DIGITS, "reconstruct": 0.0}, range(5)),
+    "stargan_digits_polarity": Entry(digits, {**_DIGITS, "styles": _POLARITY}, range(5)),
     "stargan_digits_pairs": Entry(pairs, _PAIRS, range(5)),
+    "stargan_digits_pairs_identity": Entry(pairs, {**_PAIRS, "identity": 5.0}, range(5)),
 }

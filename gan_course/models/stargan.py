@@ -122,8 +122,6 @@ class StarGAN(nn.Module):
         norm: of the generator, ``"instance"`` (the paper's) or ``"batch"``.
         classify: :math:`\lambda_{cls}`.
         reconstruct: :math:`\lambda_{rec}`, the weight of the cycle.
-        identity: weight of :math:`E[\|x - G(x, c')\|_1]`: an image sent to its own domain shall stay as it is, as in
-            CycleGAN (Zhu et al., 2017, section 5.2). 0, as in the paper, for none.
         penalty: :math:`\lambda_{gp}`, the weight of :func:`gan_course.losses.gradient_penalty`. D is the mean over
             patches, here and in the losses; the authors' program penalises the slope of their sum.
         ema_decay: decay of the average of the generator that :meth:`translate` uses; 0, as in the paper, for none.
@@ -136,8 +134,8 @@ class StarGAN(nn.Module):
         self,
         shape: ImageShape = (3, 128, 128), num_classes: Count = 5, groups: tuple[int, ...] | None = None,
         width: Count = 64, downs: Whole = 2, blocks: Whole = 6, norm: str = "instance",
-        classify: Weight = 1.0, reconstruct: Weight = 10.0, identity: Weight = 0.0, penalty: Weight = 10.0,
-        n_critic: Count = 5, lr_g: Positive = 1e-4, lr_d: Positive = 1e-4, beta1: Share = 0.5, beta2: Share = 0.999,
+        classify: Weight = 1.0, reconstruct: Weight = 10.0, penalty: Weight = 10.0, n_critic: Count = 5,
+        lr_g: Positive = 1e-4, lr_d: Positive = 1e-4, beta1: Share = 0.5, beta2: Share = 0.999,
         ema_decay: Share = 0.0,
     ):  # fmt: skip
         super().__init__()
@@ -150,7 +148,7 @@ class StarGAN(nn.Module):
             raise ValueError(f"groups must be positive and add up to {num_classes} classes, got {groups}")
         self.settings["groups"] = groups
         self.shape, self.num_classes, self.groups, self.n_critic = shape, num_classes, groups, n_critic
-        self.classify, self.reconstruct, self.identity, self.penalty = classify, reconstruct, identity, penalty
+        self.classify, self.reconstruct, self.penalty = classify, reconstruct, penalty
         self.generator = Generator(shape[0], num_classes, width, downs, blocks, norm)
         self.critic = Critic(shape, num_classes, width)
         self.ema = EMA(self.generator, ema_decay)
@@ -164,8 +162,7 @@ class StarGAN(nn.Module):
         is one. An image's target is the domain of the one before it in the batch; by chance it is its own.
 
         Returned are also the parts of the losses without their weights: ``wasserstein`` (the estimate E D(x) - E D(G)),
-        ``penalty``, ``class_real`` and ``class_fake`` (in nats, summed over groups), ``cycle``, and
-        ``same`` where ``identity`` has a weight.
+        ``penalty``, ``class_real`` and ``class_fake`` (in nats, summed over groups), and ``cycle``.
         """
         checks.check_real(real, self.shape, least=2)
         labels = self.checked_labels(labels, real.shape[:2])
@@ -185,13 +182,10 @@ class StarGAN(nn.Module):
         class_fake = self.class_loss(logits, target)  # equation 3: where it was sent
         cycle = l1_loss(self.generator(fake, source), x)  # equation 4: and back, with the same generator
         loss_g = losses.generator_wasserstein(scores) + self.classify * class_fake + self.reconstruct * cycle
-        parts = {"wasserstein": distance, "penalty": penalty, "class_real": class_real, "class_fake": class_fake}
-        if self.identity:
-            parts["same"] = l1_loss(self.generator(x, source), x)
-            loss_g = loss_g + self.identity * parts["same"]
         common.update(self.optimizer_g, loss_g)  # equation 6
 
         self.ema.update(self.generator)
+        parts = {"wasserstein": distance, "penalty": penalty, "class_real": class_real, "class_fake": class_fake}
         return common.logged(loss_d=loss_d, loss_g=loss_g, cycle=cycle, **parts)
 
     def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -214,7 +214,7 @@ def _weights(network: torch.nn.Module) -> int:
 
 _GLYPHS = {
     **defaults(StarGAN, "num_classes"), **stargan.RECIPES["glyphs"], "name": "stargan_glyphs", "limit": 8_000,
-    "decay_from": 1_000, "precision": "bf16",
+    "decay_from": 2_000, "precision": "bf16",
 }  # fmt: skip
 _TOLD = {name: _GLYPHS[name] for name in inspect.signature(told).parameters if name in _GLYPHS}
 _DIGITS = {
@@ -227,7 +227,7 @@ _POLARITY = ("plain", "neon", "negative")  # bright strokes on dark paper, and t
 
 ENTRIES = {
     "stargan_glyphs": Entry(characters, _GLYPHS, range(5)),
-    "stargan_glyphs_told": Entry(told, _TOLD, range(5)),
+    "stargan_glyphs_told": Entry(told, _TOLD, range(3)),
     "stargan_digits": Entry(digits, _DIGITS, range(10)),
     "stargan_digits_lagging": Entry(digits, {**_DIGITS, "n_critic": 2}, range(10)),
     "stargan_digits_no_class": Entry(digits, {**_DIGITS, "classify": 0.0}, range(5)),

@@ -140,7 +140,9 @@ def digits(
     train_set = translation.in_turn(data.load("digits", size=size, channels=3), *styles[1:]).to(device)
     translator = StarGAN(train_set.shape, len(styles), **model).to(device)
     began = time.process_time()
-    history = fit(translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
+    history = fit(
+        translator, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, log_every=20, progress=False
+    )
     seconds = time.process_time() - began
     early = [w for step, w in zip(history["step"], history["wasserstein"], strict=True) if step <= steps // 2]
 

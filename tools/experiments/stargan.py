@@ -221,20 +221,15 @@ _GLYPHS = {
 }  # fmt: skip
 _TOLD = {name: _GLYPHS[name] for name in inspect.signature(told).parameters if name in _GLYPHS}
 _DIGITS = {
-    **defaults(StarGAN, "num_classes", "groups"), "width": 16, "downs": 1, "blocks": 2, "norm": "batch", "n_critic": 5,
-    "lr_g": 1e-3, "lr_d": 1e-3, "styles": STYLES, "size": 16, "batch": 32, "steps": 400,
-    "decay_from": 200,
+    **defaults(StarGAN, "num_classes", "groups"), "width": 16, "downs": 1, "blocks": 2, "norm": "batch",
+    "lr_g": 1e-3, "lr_d": 1e-3, "styles": STYLES, "size": 16, "batch": 32, "steps": 400, "decay_from": 200,
 }  # fmt: skip
 _PAIRS = {**defaults(CycleGAN), **cyclegan.RECIPES["neon-digits"], "styles": STYLES}
-_POLARITY = ("plain", "neon", "negative")  # bright strokes on dark paper, and twice dark ones on bright
 
 ENTRIES = {
     "stargan_glyphs": Entry(characters, _GLYPHS, range(5)),
     "stargan_glyphs_told": Entry(told, _TOLD, range(3)),
     "stargan_digits": Entry(digits, _DIGITS, range(5)),
     "stargan_digits_lagging": Entry(digits, {**_DIGITS, "n_critic": 2}, range(5)),
-    "stargan_digits_no_class": Entry(digits, {**_DIGITS, "classify": 0.0}, range(3)),
-    "stargan_digits_no_cycle": Entry(digits, {**_DIGITS, "reconstruct": 0.0}, range(3)),
-    "stargan_digits_polarity": Entry(digits, {**_DIGITS, "styles": _POLARITY}, range(5)),
     "stargan_digits_pairs": Entry(pairs, _PAIRS, range(5)),
 }

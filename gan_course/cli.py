@@ -22,7 +22,7 @@ from gan_course.data import DataSet, Domains, catalogue, glyphs, translation
 from gan_course.data.images import Size, channels_of, check_folder, read_images, some_images
 from gan_course.errors import CheckpointError, DataError, NoSplitError, unknown
 from gan_course.metrics.report import EXTRACTORS
-from gan_course.models import export, trained
+from gan_course.models import export, stargan, trained
 from gan_course.notebook import profiles
 from gan_course.train import checkpoint, fit
 from gan_course.train.runs import CHECKPOINT
@@ -128,11 +128,7 @@ def sample(options: argparse.Namespace) -> None:
     device = profiles.device(options.device)
     model, state = checkpoint.load_model(options.run / CHECKPOINT, device)
     if hasattr(model, "translate"):
-        if options.labels is not None or options.caption is not None:
-            raise ValueError(f"--labels and --caption are not for translators such as {model.family!r}")
-        name, way = _data_of_run(model, state, options)
-        source = translation.load_source(name, size=model.shape[-2:], device=device, limit=options.n).images(options.n)
-        translated = model.translate(source) if way == "ab" else model.translate(source, way)
+        source, translated = _translations(model, state, options, device)
         beside = torch.stack([source, translated], 1).flatten(0, 1)
         _write_grid(beside, options.out, columns=2 * max(round((len(source) / 2) ** 0.5), 1))
         return
@@ -143,6 +139,27 @@ def sample(options: argparse.Namespace) -> None:
     if "num_classes" in model.settings and options.caption is None and (classes := state["run"].get("classes")):
         drawn = "all in turn" if options.labels is None else " ".join(map(str, options.labels))
         print(f"classes: {drawn}; known: {_numbered(classes)}")
+
+
+def _translations(
+    model: nn.Module, state: dict[str, Any], options: argparse.Namespace, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return images and their translations: to the other domain, or to those that ``--labels`` name, in turn."""
+    if options.caption is not None or (options.labels is not None and hasattr(model, "paired")):
+        raise ValueError(f"--labels and --caption are not for translators such as {model.family!r}")
+    name, way = _data_of_run(model, state, options)
+    if hasattr(model, "paired"):
+        source = translation.load_source(name, size=model.shape[-2:], device=device, limit=options.n).images(options.n)
+        return source, model.translate(source) if way == "ab" else model.translate(source, way)
+    channels, *size = model.shape
+    source = load_data(model, name, "test", tuple(size), channels, device, limit=options.n).images(options.n)
+    if options.labels is None:
+        return source, model.translate(source)
+    if len(options.labels) % len(model.groups):
+        got = f"{len(options.labels)} for {len(model.groups)} groups"
+        raise ValueError(f"--labels must name whole domains, a word of each group; got {got}")
+    labels = torch.tensor(options.labels).view(-1, len(model.groups))
+    return source, model.translate(source, labels[torch.arange(len(source)) % len(labels)])
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -294,15 +311,18 @@ def load_data(
     paired: bool = False,
     limit: int | None = None,
 ) -> DataSet | Domains:
-    """Load a data set in the form that a family is trained on: domains for a translator, captions for text."""
+    """Load a data set in the form that a family is trained on: two domains for a translator between two, captions for
+    text, and for a translator between many domains labels that name them."""
     given, family = {"size": size, "split": split, "device": device, "limit": limit}, model.family
-    if hasattr(model, "translate"):
+    if hasattr(model, "paired"):
         if channels not in (None, 3):
             raise ValueError(f"--channels must be 3 for family {family!r}, which translates colours; got {channels}")
         return data.load_domains(name, paired=paired or model.paired, **given)
     if translation.is_task(name) and not Path(name).is_dir():
         raise ValueError(f"--data {name!r} is for translators; family {family!r} needs a data set")
     images = data.load(name, channels=channels, **given)
+    if hasattr(model, "translate") and isinstance(images, glyphs.Glyphs):
+        return images.labelled(*stargan.GLYPH_FACTORS)
     if not getattr(model, "reads_captions", False):
         return images
     if not isinstance(images, glyphs.Glyphs):
@@ -313,8 +333,8 @@ def load_data(
 def _data_of_run(model: nn.Module, state: dict[str, Any], options: argparse.Namespace) -> tuple[str, str]:
     """Return ``--data``, or what the run was trained on (captions are on glyphs), and the way to translate it."""
     trained_on = state["run"]["data"]
-    name = options.data or ("glyphs" if getattr(model, "reads_captions", False) else trained_on)
-    way = translation.direction(name, trained_on) if hasattr(model, "translate") else "ab"
+    name = options.data or ("glyphs" if trained_on.startswith("glyphs ") else trained_on)
+    way = translation.direction(name, trained_on) if hasattr(model, "paired") else "ab"
     if way == "ba" and model.paired:
         raise ValueError(
             f"--data {name} asks for the way back, which a run of {model.family!r} on {trained_on} has not learned;"

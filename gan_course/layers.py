@@ -377,14 +377,14 @@ class ResidualBlock(nn.Module):
     """Residual block that keeps size and channels; Johnson et al. (2016), as in the generator of Zhu et al. (2017).
 
     ``norm``, called with the number of channels, must subtract a mean, as batch and instance norm do: the convolutions
-    have no bias.
+    have no bias. ``padding`` is torch's ``padding_mode``.
     """
 
-    def __init__(self, channels: int, norm: type[nn.Module] = nn.InstanceNorm2d):
+    def __init__(self, channels: int, norm: Callable[[int], nn.Module] = nn.InstanceNorm2d, padding: str = "reflect"):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False), norm(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False), norm(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False), norm(channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False), norm(channels),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:

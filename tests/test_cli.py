@@ -66,6 +66,7 @@ QUICK = {
     "text": ["--set", "width=4"],
     "pix2pix": ["--set", "width=4"],
     "cyclegan": ["--set", "width=4", "--set", "blocks=1"],
+    "stargan": ["--set", "width=4", "--set", "blocks=1"],
     "vae": ["--set", "width=16"],
     "autoregressive": ["--set", "width=4", "--set", "layers=2"],
 }

@@ -42,13 +42,21 @@ def test_partners_are_images_of_the_same_shape_and_each_depends_on_its_own_image
     assert torch.equal(truth.x, torch.cat(alone))
 
 
-def test_neon_dilates_and_recolours():
+@pytest.mark.parametrize(
+    ("task", "colours", "side"),
+    [
+        ("neon", (translation.PAPER, translation.INK), 5),
+        ("glow", (translation.INK, translation.PAPER), 5),
+        ("copper", (translation.PINE, translation.COPPER), 1),
+    ],
+)
+def test_strokes_are_dilated_and_recoloured(task, colours, side):
     strokes = torch.zeros(2, 32, 32, dtype=torch.uint8)
     strokes[0, 10:20, 15], strokes[1, 4, 4] = 255, 128
-    out = translation.neon(grey(strokes)).numpy()
+    out = translation.TASKS[task](grey(strokes)).numpy()
     for image, stroke in zip(out, strokes.numpy(), strict=True):
-        thick = ndimage.grey_dilation(stroke, size=(5, 5))  # two pixels to each side at 32x32
-        for channel, (paper, ink) in enumerate(zip(translation.PAPER, translation.INK, strict=True)):
+        thick = ndimage.grey_dilation(stroke, size=(side, side))  # two pixels to each side at 32x32, or none
+        for channel, (paper, ink) in enumerate(zip(*colours, strict=True)):
             expected = paper + (ink - paper) * (thick / 255.0)
             assert np.abs(image[channel] - expected).max() <= 0.5 + 1e-4
 
@@ -72,16 +80,17 @@ def test_rotation_turns_left():
 
 
 def test_what_can_be_undone_is_read_by_the_judge_of_the_originals():
-    d = data.load_domains("neon-digits", size=16, split="test", paired=True)
     critic = judge("digits", 16)
-    undone = translation.undo(d.b.images(), "neon")
-    assert undone.shape == (500, 1, 16, 16) and undone.abs().max() <= 1
-    assert (critic.logits(undone).argmax(1) == d.b.labels).float().mean() >= 0.97
+    for task in ("glow", "copper", "neon"):
+        d = data.load_domains(f"{task}-digits", size=16, split="test", paired=True)
+        undone = translation.undo(d.b.images(), task)
+        assert undone.shape == (500, 1, 16, 16) and undone.abs().max() <= 1
+        assert (critic.logits(undone).argmax(1) == d.b.labels).float().mean() >= 0.97
     raw = d.b.images().mean(1, keepdim=True)
     assert (critic.logits(raw).argmax(1) == d.b.labels).float().mean() <= 0.5  # there is something to undo
     turned = data.load_domains("rotate-digits", size=16, paired=True, limit=9)
     torch.testing.assert_close(translation.undo(turned.b.images(), "rotate"), turned.a.images()[:, :1])
-    with pytest.raises(ValueError, match="unknown task that can be undone 'edges'; known: neon, rotate"):
+    with pytest.raises(ValueError, match="undone 'edges'; known: neon, glow, copper, negative, rotate"):
         translation.undo(d.b.images(), "edges")
 
 

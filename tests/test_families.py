@@ -40,6 +40,7 @@ SMALL = {
     "text": {"shape": (3, 16, 16), "latent_dim": 4, "width": 8, "num_classes": 5},
     "pix2pix": {"shape": (2, 3, 16, 16), "width": 4},
     "cyclegan": {"shape": (2, 3, 16, 16), "width": 4, "blocks": 1},
+    "stargan": {"shape": (3, 8, 8), "width": 4, "blocks": 1, "num_classes": 3, "n_critic": 2},
     "vae": {"shape": (1, 4, 4), "latent_dim": 2, "width": 8, "levels": 5},
     "autoregressive": {"shape": (1, 4, 4), "width": 4, "levels": 5},
 }
@@ -76,10 +77,16 @@ def batch(model: torch.nn.Module, name: str, size: int = BATCH) -> tuple[torch.T
     return x.unflatten(0, form), None if labels is None else labels.unflatten(0, form)
 
 
+def sources(name: str, n: int) -> torch.Tensor:
+    """Images to translate."""
+    data = noise(name)
+    return (data.a if isinstance(data, Domains) else data).images(n)
+
+
 def output(model: torch.nn.Module, name: str, n: int = 3) -> torch.Tensor:
     """Samples, or translations of fixed images, from a generator with a fixed seed."""
     if hasattr(model, "translate"):
-        return model.translate(noise(name).a.images(n).to(next(model.parameters()).dtype))
+        return model.translate(sources(name, n).to(next(model.parameters()).dtype))
     return model.sample(n, generator=torch.Generator().manual_seed(1))
 
 
@@ -362,7 +369,7 @@ def test_step_and_samples_on_a_gpu(name):
     logs = model.step(real.cuda(), None if labels is None else labels.cuda())
     assert all(v.is_cuda and v.isfinite() for v in logs.values())
     if hasattr(model, "translate"):
-        assert model.translate(noise(name).a.images(3).cuda()).is_cuda
+        assert model.translate(sources(name, 3).cuda()).is_cuda
     else:
         assert model.sample(3, generator=torch.Generator().manual_seed(1)).is_cuda
 

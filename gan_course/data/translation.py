@@ -35,6 +35,7 @@ from gan_course.data.sets import DataSet, Domains
 from gan_course.errors import DataError, unknown
 
 PAPER, INK = (250, 215, 50), (45, 20, 95)  # yellow and dark violet, of "neon"
+COPPER, PINE = (240, 150, 90), (10, 60, 50)  # strokes and paper of "copper"
 
 
 def neon(x: Tensor) -> Tensor:
@@ -43,9 +44,22 @@ def neon(x: Tensor) -> Tensor:
     The strokes grow by a sixteenth of the side in each direction (at least one pixel), so the way back has to thin
     them: more than a change of colours.
     """
-    ink = _widest(_luminance(x) / 255)
-    paper, dark = (torch.tensor(colour, device=x.device).view(3, 1, 1) for colour in (PAPER, INK))
-    return _to_bytes(paper + (dark - paper) * ink)
+    return _painted(_widest(_luminance(x) / 255), PAPER, INK)
+
+
+def glow(x: Tensor) -> Tensor:
+    """Bright strokes on black become thicker yellow strokes on dark violet: neon with its colours exchanged."""
+    return _painted(_widest(_luminance(x) / 255), INK, PAPER)
+
+
+def copper(x: Tensor) -> Tensor:
+    """Bright strokes on black become copper ones, as thin as before, on dark green."""
+    return _painted(_luminance(x) / 255, PINE, COPPER)
+
+
+def negative(x: Tensor) -> Tensor:
+    """The image with dark and bright exchanged."""
+    return 255 - x
 
 
 def edges(x: Tensor) -> Tensor:
@@ -84,6 +98,12 @@ def hue_of(x: Tensor) -> Tensor:
     return torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue) / (2 * torch.pi) % 1
 
 
+def _painted(strokes: Tensor, paper: tuple[int, ...], ink: tuple[int, ...]) -> Tensor:
+    """Mixtures of two colours by the shares of the ink, ``(N, 1, H, W)`` in [0, 1]."""
+    paper, ink = (torch.tensor(colour, device=strokes.device).view(3, 1, 1) for colour in (paper, ink))
+    return _to_bytes(paper + (ink - paper) * strokes)
+
+
 def _widest(x: Tensor) -> Tensor:
     """The largest value within a sixteenth of the side, at least one pixel, of images ``(N, 1, H, W)``."""
     radius = max(1, x.shape[-1] // 16)
@@ -101,7 +121,12 @@ def _to_bytes(x: Tensor) -> Tensor:
 
 
 #: name -> function from images, uint8 ``(N, 3, H, W)``, to their partners of the same type and shape
-TASKS: dict[str, Callable[[Tensor], Tensor]] = {"neon": neon, "edges": edges, "rotate": rotate}
+TASKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "neon": neon, "glow": glow, "copper": copper, "edges": edges, "negative": negative, "rotate": rotate,
+}  # fmt: skip
+
+#: tasks that paint strokes -> colours of paper and ink, and whether the strokes grew
+_PAINTED = {"neon": (PAPER, INK, True), "glow": (INK, PAPER, True), "copper": (PINE, COPPER, False)}
 
 #: name -> factors of the two domains, for ``glyphs`` alone: a character is drawn again with one factor changed
 GLYPH_TASKS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -122,19 +147,23 @@ def undo(x: Tensor, task: str) -> Tensor:
     """Return the grey images ``(n, 1, H, W)`` behind changed ones ``(n, 3, H, W)``, all in [-1, 1].
 
     A fixed rule that knows the task, to measure by: a classifier of the original images can so read a translation in
-    either domain. ``rotate`` is undone exactly; of ``neon``, the colour's place between paper and ink is thinned by as
-    much as the strokes grew. A pencil drawing cannot be undone by a rule.
+    either domain. ``rotate`` and ``negative`` are undone exactly; of painted strokes, the colour's place between paper
+    and ink, thinned by as much as the strokes grew. A pencil drawing cannot be undone by a rule.
 
     Raises:
         ValueError: the task is unknown or has no such rule.
     """
-    if task not in ("neon", "rotate"):
-        raise unknown("task that can be undone", task, ("neon", "rotate"))
+    if task == "negative":
+        return -x.mean(1, keepdim=True)
     if task == "rotate":
         return x.rot90(-1, (2, 3)).mean(1, keepdim=True)
-    paper, dark = (torch.tensor(colour, device=x.device).view(3, 1, 1) / 127.5 - 1 for colour in (PAPER, INK))
-    ink = ((x - paper) * (dark - paper)).sum(1, keepdim=True) / (dark - paper).square().sum()
-    return -_widest(-ink.clamp(0, 1)) * 2 - 1
+    if task not in _PAINTED:
+        raise unknown("task that can be undone", task, (*_PAINTED, "negative", "rotate"))
+    *colours, grew = _PAINTED[task]
+    paper, ink = (torch.tensor(colour, device=x.device).view(3, 1, 1) / 127.5 - 1 for colour in colours)
+    share = ((x - paper) * (ink - paper)).sum(1, keepdim=True) / (ink - paper).square().sum()
+    share = share.clamp(0, 1)
+    return (-_widest(-share) if grew else share) * 2 - 1
 
 
 def partners(images: DataSet, task: str) -> DataSet:
@@ -229,6 +258,24 @@ def load_domains(
         )
     a, b = (original, changed) if base == text else (changed, original)
     return Domains(a, b, paired=paired, name=text).to(device)
+
+
+def in_turn(images: DataSet, *tasks: str) -> DataSet:
+    """Return ``images`` spread over many domains, labelled by these, to train a translator between all of them.
+
+    Image i is shown as it is where i is a multiple of k + 1, with k tasks, and changed by task j where j is the
+    remainder: no image is seen in two domains. ``partners(images, task)`` is the truth.
+
+    Raises:
+        ValueError: no or unknown tasks, or images as for :func:`partners`.
+    """
+    if not tasks:
+        raise ValueError("tasks: got none, expected at least one, such as 'neon'")
+    domain = torch.arange(len(images), device=images.x.device) % (len(tasks) + 1)
+    x = images.x.clone()
+    for number, task in enumerate(tasks, 1):
+        x[domain == number] = partners(images, task).x[domain == number]
+    return DataSet(x, domain, name=f"{images.name} by style", classes=["plain", *tasks])
 
 
 def load_source(

@@ -281,6 +281,8 @@ def _judged_samples(
         captions = test_set.labels[torch.arange(n, device=reference.device) % len(test_set)]
         samples = model.sample(n, labels=captions, generator=generator)
         return samples, _obeyed(samples, captions, test_set.classes)
+    if hasattr(model, "translate"):  # of images of all domains, to all of them in turn
+        return model.translate(reference), {}
     samples = model.sample(n, generator=generator)
     if hasattr(model, "bits_per_pixel"):
         drawn = {"generator": generator} if hasattr(model, "latents") else {}  # by which a VAE estimates them

@@ -42,6 +42,7 @@ from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.r3gan import R3GAN
 from gan_course.models.sngan import SNGAN
+from gan_course.models.stargan import StarGAN
 from gan_course.models.stylegan import StyleGAN
 from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
@@ -52,7 +53,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
         GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, StyleGAN, ConditionalGAN, ACGAN, ProjectionGAN, BigGAN, TextGAN,
-        Pix2Pix, CycleGAN, VAE, Autoregressive,
+        Pix2Pix, CycleGAN, StarGAN, VAE, Autoregressive,
     )
 }  # fmt: skip
 
@@ -83,7 +84,7 @@ def recipe(name: str, data_name: str) -> dict[str, Any]:
     if data_name in found:
         return dict(found[data_name])
     first = next(iter(found.values()))
-    return {setting: value for setting, value in first.items() if setting not in ("size", "levels", "patch")}
+    return {setting: value for setting, value in first.items() if setting not in ("size", "levels", "patch", "groups")}
 
 
 def settings(name: str) -> list[str]:

@@ -63,7 +63,7 @@ def fit(
         log_every: steps per row of the log. Losses stay on the device until then.
         snapshot_every: steps between snapshots (none if not given); one is also made at the start and the end.
         snapshot_size: samples per snapshot, always from the same latents; of a translator, translations of the first
-            images of its first domain.
+            images of its first domain, or of the data.
         probe: called with the model after each snapshot; returns numbers to be kept. It may draw torch's
             random numbers and put the model into evaluation mode: neither changes the run.
         checkpoint_seconds: least time between checkpoints; in several processes they are made when a row is logged.
@@ -191,7 +191,8 @@ def _snapshot(run: runs.Run, data: DataSet | Domains, n: int, seed: int, probe: 
     if parallel.rank() > 0:
         return
     if hasattr(model, "translate"):
-        samples = model.translate(data.a.images(min(n, len(data.a))))
+        sources = data.a if isinstance(data, Domains) else data
+        samples = model.translate(sources.images(min(n, len(sources))))
     else:
         samples = model.sample(n, generator=torch.Generator().manual_seed(seed))
     if samples.ndim == 4:

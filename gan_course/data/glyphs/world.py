@@ -32,6 +32,7 @@ for text); an image depends on its factors, the size, and the versions of Pillow
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from gan_course.data.glyphs.captions import sentences, tokens, vocabulary
 from gan_course.data.glyphs.drawing import render
 from gan_course.data.glyphs.factors import CHARACTERS, FACTORS, VALUES, Fixed, Value, draw_factors, dtype_of, number_of
 from gan_course.data.sets import DataSet, Domains
+from gan_course.errors import unknown
 
 SPLIT_SEEDS = {"train": 0, "test": 1}
 SPLIT_SIZES = {"train": 20_000, "test": 2_000}
@@ -101,6 +103,20 @@ class Glyphs(DataSet):
         everything, the background last.
         """
         return sentences(self.factors, self.characters, seed)
+
+    def labelled(self, *factors: str) -> DataSet:
+        """The same images labelled by some discrete factors, as domains for StarGAN: (N, L) for L factors.
+
+        A label holds one word for each factor, numbered through: for ``labelled("weight", "ink")``, 0 and 1 are the
+        weights, 2 to 7 the inks. ``classes`` are the words.
+        """
+        for name in factors or ("",):
+            if name not in self.values:
+                raise unknown("discrete factor", name, self.values)
+        words = [word for name in factors for word in self.values[name]]
+        starts = itertools.accumulate((len(self.values[name]) for name in factors), initial=0)
+        labels = torch.stack([first + self.factors[name] for name, first in zip(factors, starts, strict=False)], 1)
+        return DataSet(self.x, labels, name="glyphs by " + ", ".join(factors), classes=words)
 
     def captioned(self, seed: int | None = 0) -> DataSet:
         """The same images labelled with the words of their captions, (N, CAPTION_LENGTH); classes: the vocabulary."""

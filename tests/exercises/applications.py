@@ -43,7 +43,7 @@ ANSWERS = {
             RATIO
             + "alpha = (sound * clean).sum() / clean.square().sum()\n"
             + "    target = alpha * clean\n"
-            + "    return 10 * torch.log10(target.square().sum(1) / (sound - target).square().sum(1))",  # one alpha for all
+            + "    return 10 * torch.log10(target.square().sum(1) / (sound - target).square().sum(1))",
             RATIO
             + "alpha = (sound * clean).sum(1, keepdim=True) / sound.square().sum(1, keepdim=True)\n"
             + "    target = alpha * clean\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gan_course import data, metrics
+from gan_course import data
 from tools.experiments import Entry, applications
 
 
@@ -14,23 +14,25 @@ def move(
     seed: int, device: torch.device, *, program: str, seen: list[str], steps: int, train: int, test: int
 ) -> dict[str, Any]:
     """Train a generator of clips against a discriminator for each view in ``seen``, and measure its clips: the Frechet
-    distances of frames and of clips to real ones of the test digits, how much their speed changes, and the share that
-    shows one digit from beginning to end; beside them what real clips of the training digits get, and real ones whose
-    frames are shuffled in time. No seed draws the test clips, so that all have the same reference."""
+    distances of frames and of clips to real ones of the test digits, how much their speed changes, and how alike the
+    shapes are in frames that follow each other; beside them what real clips of the training digits get, real ones
+    whose frames are shuffled in time, and real frames that are dealt out to clips at random. The test clips are the
+    same for all seeds."""
     names = applications.load("video", program)
     digits = {split: data.load("digits", split=split, device=device).images() for split in ("train", "test")}
     draw = torch.Generator().manual_seed(1_000 + seed)
-    clips, judge = names["video_clips"](digits["train"], train, draw), metrics.judge("digits", 8, device)
+    clips = names["video_clips"](digits["train"], train, draw)
     reference = names["video_clips"](digits["test"], test, torch.Generator().manual_seed(0))
     order = torch.rand(test, names["FRAMES"], generator=draw).argsort(1).to(device)
     G = names["video_train"](clips, seen, steps, seed)
     with torch.no_grad():
         made = G(torch.randn(test, 32, generator=draw).to(device))
     shuffled = clips[:test][torch.arange(test, device=device)[:, None], order]
+    dealt = clips[:test].flatten(0, 1)[torch.randperm(order.numel(), generator=draw).to(device)].view_as(shuffled)
     row = {}
-    for name, shown in {"real": clips[:test], "shuffled": shuffled, "made": made}.items():
+    for name, shown in {"real": clips[:test], "shuffled": shuffled, "dealt": dealt, "made": made}.items():
         row[f"{name}_frames"], row[f"{name}_clips"] = names["video_distances"](shown, reference)
-        row |= {f"{name}_bend": names["video_bend"](shown), f"{name}_same": names["video_same"](shown, judge)}
+        row |= {f"{name}_bend": names["video_bend"](shown), f"{name}_alike": names["video_alike"](shown)}
     return row
 
 

@@ -8,7 +8,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile
 test: export OMP_NUM_THREADS := 1
 
-.PHONY: help book pdf slides test colab lowest assignments lab execute seeds gpu clean
+.PHONY: help book pdf slides test colab lowest frameworks assignments lab execute seeds gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,19 @@ lowest: .venv-lowest/stamp  ## test the package with the lowest versions that py
 	sed -n '/^dependencies = /,/^]/p; /^test = /,/^]/p' pyproject.toml | grep -oE '[a-z-]+>=[0-9.]+' | sed 's/>=/==/' > .venv-lowest/versions.txt
 	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/versions.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+# TensorFlow and JAX in an environment of their own, which borrows all the rest from .venv.
+frameworks: export OMP_NUM_THREADS := 1
+frameworks: .venv-frameworks/stamp  ## compare PyTorch with TensorFlow and JAX: the tests that need them, and the chapter
+	.venv-frameworks/bin/python -m pytest -p no:cacheprovider tests/test_frameworks.py
+	GAN_COURSE_PROFILE=quick .venv-frameworks/bin/python -m pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider book/beyond/frameworks.ipynb
+
+.venv-frameworks/stamp: requirements-frameworks.txt $(STAMP)
+	$(PYTHON) -m venv --clear .venv-frameworks
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		$$(.venv-frameworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
+	.venv-frameworks/bin/python -m pip install --quiet --requirement requirements-frameworks.txt
 	@touch $@
 
 assignments: .venv/assignments  ## write the students' notebooks, and check them

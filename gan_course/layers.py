@@ -1,11 +1,11 @@
 """Building blocks: spectral normalisation, GroupSort, minibatch standard deviation, differentiable augmentation,
-conditional batch norm, self-attention, up and down blocks."""
+modulated convolutions, conditional batch norm, self-attention, up and down blocks."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, normalize
 from torch.nn.utils import parametrize
 
 from gan_course import checks, parallel
@@ -180,6 +180,31 @@ def augment(
 def _below(n: int, uniform: Tensor) -> Tensor:
     """Turn numbers from [0, 1) into whole ones from 0 to ``n - 1``, though a product may be rounded up to ``n``."""
     return (n * uniform).floor().long().clamp(max=n - 1)
+
+
+def modulated_convolution(x: Tensor, weight: Tensor, style: Tensor, demodulate: bool = True) -> Tensor:
+    r"""Convolve each sample by weights of its own, :math:`w'_{jik} = s_i w_{jik}`, and give each output unit scale.
+
+    Karras et al. (2020), equations 1 and 3. With ``demodulate`` the j-th output is divided by
+    :math:`\sqrt{\sum_{i,k} w'^2_{jik} + 10^{-8}}`: what its standard deviation would be if inputs were independent with
+    variance 1. Weights are shared: scaling inputs by the style and outputs by that number is the same convolution.
+
+    Args:
+        x: ``(B, in, H, W)``.
+        weight: ``(out, in, k, k)`` with k odd.
+        style: ``(B, in)``.
+        demodulate: whether outputs are rescaled.
+
+    Returns:
+        ``(B, out, H, W)``.
+    """
+    if style.shape != x.shape[:2]:
+        raise ValueError(f"style must be {tuple(x.shape[:2])}, one number for each channel, got {tuple(style.shape)}")
+    out = conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2)
+    if demodulate:
+        squared = style.square() @ weight.square().sum((2, 3)).T  # (B, out): sum over i and k of (s_i w_jik)^2
+        out = out * (squared + 1e-8).rsqrt()[:, :, None, None]
+    return out
 
 
 class ConditionalBatchNorm2d(nn.Module):

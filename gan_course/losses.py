@@ -99,6 +99,44 @@ def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
 
+def _paired(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Refuse logits of unequal shapes, which would be broadcast: every sample against every other one."""
+
+    @functools.wraps(loss)
+    def checked(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        if real_logits.shape != fake_logits.shape:
+            got = f"{tuple(real_logits.shape)} and {tuple(fake_logits.shape)}"
+            raise ValueError(f"real_logits and fake_logits must have one shape, for they are compared, got {got}")
+        return loss(real_logits, fake_logits)
+
+    return checked
+
+
+@_paired
+@_in_float32
+def discriminator_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    r""":math:`E[\operatorname{softplus}(\ell(G(z)) - \ell(x))]`: the i-th real sample is judged beside the i-th fake.
+
+    With :math:`\sigma(\ell(x) - \ell(G(z)))` as the probability that x is the real one of the two, this is the cross
+    entropy of telling which is which: the relativistic standard GAN of Jolicoeur-Martineau (2019), which Sun et al.
+    (2020) and Huang et al. (2024) call RpGAN. A number added to all logits changes nothing. Both arguments have the
+    same shape.
+    """
+    return softplus(fake_logits - real_logits).mean()
+
+
+@_paired
+@_in_float32
+def generator_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    r""":math:`E[\operatorname{softplus}(\ell(x) - \ell(G(z)))]`: a fake should look more real than the real sample
+    beside it.
+
+    The generator's part, as the non-saturating loss is of the original game; no gradient is needed through the real
+    logits. References and shapes as of :func:`discriminator_relativistic`.
+    """
+    return softplus(real_logits - fake_logits).mean()
+
+
 #: name -> (discriminator loss, generator loss)
 LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "non-saturating": (discriminator_cross_entropy, generator_non_saturating),
@@ -109,11 +147,36 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], T
 }
 
 
+#: name -> (discriminator loss, generator loss), both of real and fake logits
+RELATIVISTIC: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "relativistic": (discriminator_relativistic, generator_relativistic),
+}
+
+
 def pair(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Return ``(discriminator_loss, generator_loss)`` of the named game, a key of :data:`LOSSES`."""
+    """Return ``(discriminator_loss, generator_loss)`` of the named game, a key of :data:`LOSSES`.
+
+    The generator's loss is a function of its own samples' logits. For the games where it is not, see :func:`game`.
+    """
+    if name in RELATIVISTIC:
+        raise ValueError(f"loss must be one whose generator needs no real samples ({', '.join(LOSSES)}), got {name!r}")
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
     return LOSSES[name]
+
+
+def game(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
+    """Return ``(discriminator_loss, generator_loss)`` of a game, a key of :data:`LOSSES` or :data:`RELATIVISTIC`, both
+    as functions of ``(real_logits, fake_logits)``.
+
+    The generator's loss of a game of :data:`LOSSES` does not look at its first argument.
+    """
+    if name in RELATIVISTIC:
+        return RELATIVISTIC[name]
+    if name not in LOSSES:
+        raise unknown("loss", name, {**LOSSES, **RELATIVISTIC})
+    discriminator_loss, generator_loss = LOSSES[name]
+    return discriminator_loss, lambda real_logits, fake_logits: generator_loss(fake_logits)
 
 
 def gradient_penalty(
@@ -154,6 +217,14 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
     returned scalar flow to its parameters.
     """
     return 0.5 * _gradients(discriminator, real.detach()).square().sum(1).mean()
+
+
+def r2_penalty(discriminator: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
+    r""":math:`\tfrac12 E[\|\nabla \ell(G(z))\|_2^2]`: :func:`r1_penalty` at generated samples.
+
+    Mescheder et al. (2018), equation 10, without the factor :math:`\gamma`. No gradient flows to ``fake``.
+    """
+    return r1_penalty(discriminator, widened(fake))
 
 
 def virtual_adversarial_penalty(

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from tools import execute
@@ -155,3 +156,26 @@ def test_a_picture_is_no_path():
 def test_missing_file(book, capsys):
     assert execute.main([str(book / "none.ipynb")]) == 1
     assert "none.ipynb" in capsys.readouterr().err
+
+
+def test_a_notebook_is_left_alone_where_a_package_is_missing_that_its_outputs_need(book, capsys):
+    path = write(book, "6 * 7")
+    other = write(book, "1", name="other.ipynb")
+    notebook = read(path)
+    notebook.metadata["needs"] = ["no_such_package", "json"]
+    nbformat.write(notebook, path)
+    before = path.read_bytes()
+    assert execute.main([]) == 1
+    told = capsys.readouterr()
+    assert "chapter.ipynb: not run, for its outputs need no_such_package: see" in told.err
+    assert "other.ipynb: " in told.out and execute.problem(other) is None  # the others are run
+    assert path.read_bytes() == before
+
+
+def test_the_stamp_has_the_versions_of_packages_that_the_outputs_need(book):
+    path = write(book, "6 * 7")
+    notebook = read(path)
+    notebook.metadata["needs"] = ["numpy"]
+    nbformat.write(notebook, path)
+    assert execute.main([str(path)]) == 0
+    assert read(path).metadata["gan_course"]["numpy"] == np.__version__

@@ -26,6 +26,11 @@ SMALL = {
     "wgan-gp": {"shape": (1, 4, 4), "latent_dim": 3, "width": 8, "n_critic": 2},
     "dcgan": {"shape": (3, 16, 16), "latent_dim": 4, "width": 4},
     "sngan": {"shape": (3, 8, 8), "latent_dim": 4, "width": 8},
+    "r3gan": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8},
+    "stylegan": {
+        "shape": (3, 16, 16), "latent_dim": 4, "width": 4, "mapping": 1, "path_length": 0.1, "ada_target": 0.6,
+        "ada_images": 50,
+    },
     "cgan": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},
     "acgan": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},
     "projection": {"shape": (1, 8, 8), "latent_dim": 4, "width": 8, "num_classes": 3},

@@ -107,6 +107,84 @@ def test_gradients_of_losses_match_finite_differences(name):
     assert gradcheck(generator_loss, (fake,))
 
 
+@pytest.mark.parametrize("name", losses.RELATIVISTIC)
+def test_gradients_of_relativistic_losses_match_finite_differences(name):
+    real, fake = (torch.randn(7, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    for loss in losses.game(name):
+        assert gradcheck(loss, (real, fake))
+
+
+@given(st.lists(st.tuples(st.floats(-60, 60), st.floats(-60, 60)), min_size=1, max_size=8), st.floats(-10, 10))
+def test_relativistic_losses_are_their_formulas_and_see_differences_alone(pairs, shift):
+    real, fake = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+    expected = sum(log1pexp(f - r) for r, f in pairs) / len(pairs)
+    for x in (0.0, shift):
+        found = losses.discriminator_relativistic(real + x, fake + x).item()
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        # The generator's loss is the discriminator's with the roles exchanged.
+        found = losses.generator_relativistic(fake + x, real + x).item()
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("logit", [40.0, 1e4])
+def test_relativistic_losses_have_their_full_slope_where_a_pair_is_far_wrong(logit):
+    real, fake = torch.tensor([-logit], requires_grad=True), torch.tensor([logit], requires_grad=True)
+    losses.discriminator_relativistic(real, fake).backward()
+    assert real.grad.item() == -1 and fake.grad.item() == 1
+    real.grad = fake.grad = None
+    losses.generator_relativistic(fake, real).backward()  # the fake one has the low logit here
+    assert real.grad.item() == -1 and fake.grad.item() == 1
+
+
+@pytest.mark.parametrize("loss", losses.game("relativistic"))
+def test_relativistic_losses_refuse_what_would_be_broadcast(loss):
+    with pytest.raises(ValueError, match=r"one shape.*got \(4,\) and \(4, 1\)"):
+        loss(torch.zeros(4), torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_game_is_its_pair_as_functions_of_both_logits(name):
+    real, fake = torch.randn(2, 5)
+    discriminator_loss, generator_loss = losses.game(name)
+    assert discriminator_loss(real, fake) == losses.pair(name)[0](real, fake)
+    assert generator_loss(real, fake) == losses.pair(name)[1](fake)
+    assert generator_loss(real + 1, fake) == generator_loss(real, fake), "without a look at the real logits"
+
+
+def test_a_pair_refuses_a_game_whose_generator_needs_real_samples():
+    with pytest.raises(ValueError, match="loss must be one whose generator needs no real samples.*'relativistic'"):
+        losses.pair("relativistic")
+    with pytest.raises(ValueError, match="relativistic"):
+        losses.game("relativistc")
+
+
+def test_r2_is_the_mean_squared_slope_by_finite_differences_and_so_are_its_gradients():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    fake = torch.randn(4, 3, dtype=torch.float64)
+
+    def by_differences() -> torch.Tensor:
+        h, squares = 1e-5, 0.0
+        for axis in torch.eye(3, dtype=torch.float64):
+            squares = squares + ((network(fake + h * axis) - network(fake - h * axis)) / (2 * h)).square()
+        return 0.5 * squares.mean()
+
+    penalty = losses.r2_penalty(network, fake)
+    torch.testing.assert_close(penalty, by_differences(), rtol=1e-7, atol=0)
+    penalty.backward()
+    for parameter in list(network.parameters())[:3]:  # the last bias does not show in a slope
+        flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
+        for i in range(len(flat)):
+            kept = flat[i].item()
+            values = []
+            for sign in (1, -1):
+                flat[i] = kept + sign * 1e-5
+                values.append(losses.r2_penalty(network, fake).item())
+            flat[i] = kept
+            assert gradient[i].item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-8)
+    assert fake.grad is None and not fake.requires_grad
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 @pytest.mark.parametrize("logit", [-1e4, -40.0, 40.0, 1e4])
 def test_losses_and_gradients_are_finite_at_large_logits(name, logit):

@@ -176,3 +176,12 @@ def test_the_page_shows_medians_and_ranges():
         "| `a` | 3 | 12.3 (9 to 100) | 10 |  |",
         "| `b` | 1 | 12.3 | 10 | lr 0.2 |",
     ]
+
+
+def test_a_table_that_needs_a_missing_package_is_skipped_and_says_so(entry, capsys):
+    entry.needs = ("no_such_package",)
+    assert run("run", "tiny") == 0 and results.state("tiny") == "missing"
+    assert "tiny skipped: it needs no_such_package" in capsys.readouterr().err
+    entry.needs = ("numpy",)
+    assert run("run", "tiny") == 0
+    assert set(results.read("tiny")["versions"]) == {"torch", "torchvision", "numpy"}

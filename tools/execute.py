@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from datetime import date
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,16 @@ def problem(path: Path) -> str | None:
     return None
 
 
+def version(package: str) -> str:
+    """Return the version of an installed package by the name that one imports, without importing it."""
+    return metadata.version(metadata.packages_distributions()[package][0])
+
+
+def missing(path: Path) -> list[str]:
+    """Return the packages that a notebook's outputs need, by its metadata, and that are not installed here."""
+    return [name for name in nbformat.read(path, as_version=4).metadata.get("needs", []) if find_spec(name) is None]
+
+
 def execute(path: Path, profile: str, threads: int) -> str:
     """Run a notebook and write it back with outputs and stamp; return a line that says how it went."""
     notebook = nbformat.read(path, as_version=4)
@@ -92,6 +104,7 @@ def execute(path: Path, profile: str, threads: int) -> str:
         "seconds": seconds,
         "date": date.today().isoformat(),
         "torch": torch.__version__,
+        **{name: version(name) for name in notebook.metadata.get("needs", [])},
         "code_sha256": code_hash(notebook),
     }
     content = (nbformat.writes(notebook) + "\n").encode()
@@ -134,13 +147,19 @@ def main(arguments: list[str] | None = None) -> int:
         for path, reason in stale.items():
             print(f"{path.relative_to(ROOT)}: {reason}")
         return 1 if stale else 0
+    status = 0
     for path in [path.resolve() for path in options.notebooks] or list(stale):
         try:
+            if lacking := missing(path):  # it would run, and its outputs would say that they are not there
+                needed = ", ".join(lacking)
+                print(f"{path.name}: not run, for its outputs need {needed}: see `make frameworks`", file=sys.stderr)
+                status = 1
+                continue
             print(f"{path.name}: {execute(path, options.profile, options.threads)}", flush=True)
         except (CellExecutionError, ValueError, OSError) as error:
             print(f"{path.name}: {error}", file=sys.stderr)
             return 1
-    return 0
+    return status
 
 
 if __name__ == "__main__":

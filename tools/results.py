@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ sys.path.insert(0, str(ROOT))  # `python tools/results.py` would find this folde
 from gan_course.errors import DataError, unknown  # noqa: E402
 from gan_course.notebook import profiles  # noqa: E402
 from tools import experiments  # noqa: E402
+from tools.execute import version  # noqa: E402
 
 FOLDER = ROOT / "book" / "results"
 ENTRIES = experiments.collect()
@@ -50,10 +52,16 @@ def state(name: str) -> str:
 def fill(name: str, device: torch.device) -> None:
     """Compute the rows of an entry that are missing, or all if it is stale."""
     entry = ENTRIES[name]
+    if missing := [package for package in entry.needs if find_spec(package) is None]:
+        raise DataError(f"it needs {', '.join(missing)}, which `make frameworks` installs in .venv-frameworks")
     made_by = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+        "versions": {
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            **{package: version(package) for package in entry.needs},
+        },
     }
     stored = read(name) if state(name) == "incomplete" else None
     # Rows are only added to rows that were made in the same way.

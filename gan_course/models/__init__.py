@@ -16,7 +16,7 @@ Arguments of the constructors, each refused by a ValueError where it is out of r
 - ``shape``: of one sample: ``(C, H, W)`` for images, with values in [-1, 1], or ``(dim,)`` for points.
 - ``latent_dim``: dimension of the standard normal latent.
 - ``width``: units of each hidden layer of a perceptron, or channels of the finest maps of a convolutional network.
-- ``loss``: name of the game, a key of :data:`gan_course.losses.LOSSES`.
+- ``loss``: name of the game, a key of :data:`gan_course.losses.LOSSES` (of an R3GAN "relativistic" as well).
 - ``lr_g``, ``lr_d``: learning rates of generator and discriminator; ``beta1``, ``beta2``: Adam's decay rates, for both.
 - ``ema_decay``: decay of the average of the generator that is sampled from; 0 for its last weights.
 - ``n_critic``: updates of the discriminator per step.
@@ -39,7 +39,9 @@ from gan_course.models.cyclegan import CycleGAN
 from gan_course.models.dcgan import DCGAN
 from gan_course.models.gan import GAN
 from gan_course.models.pix2pix import Pix2Pix
+from gan_course.models.r3gan import R3GAN
 from gan_course.models.sngan import SNGAN
+from gan_course.models.stylegan import StyleGAN
 from gan_course.models.text import TextGAN
 from gan_course.models.vae import VAE
 from gan_course.models.wgan import WGAN, WGANGP
@@ -48,8 +50,8 @@ from gan_course.models.wgan import WGAN, WGANGP
 FAMILIES: dict[str, type[nn.Module]] = {
     model.family: model
     for model in (
-        GAN, WGAN, WGANGP, DCGAN, SNGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN, Pix2Pix, CycleGAN,
-        VAE, Autoregressive,
+        GAN, WGAN, WGANGP, DCGAN, SNGAN, R3GAN, StyleGAN, ConditionalGAN, ACGAN, ProjectionGAN, TextGAN,
+        Pix2Pix, CycleGAN, VAE, Autoregressive,
     )
 }  # fmt: skip
 

@@ -38,6 +38,7 @@ TRAINED: dict[str, Weights] = {
     "pix2pix_facades": Weights(2803170, "789b258b248e44b668cfeefc8b5d60ca5db23290584f7f028d698b545fd130f1"),
     "pix2pix_handwritten": Weights(822394, "49ee8981c41b10761fd9da44f7fb8abf11bf0c66313d14f59f67c80a1c0eaec0"),
     "projection_cifar10": Weights(1925894, "4070e432ed1cd76bc6f6051af97a9e735ff8e2e8158f95f0e1fa44ea28fa2c17"),
+    "r3gan_cifar10": Weights(126304, "2dc381269b1934e0bd4a94a003e0c5554a9c0b4b69955abdb6b2d61ae230f199"),
     "sngan_cifar10": Weights(2441222, "e3544e3d3c745e7d4eda13a999e6fd07135d01d039c7a06e72a06dfc96002a84"),
     "wgan_gp_cifar10": Weights(858830, "355cc290ccf34e8f031889f81c80c309e383ead84d22d6b7ac40da51d75d58c2"),
 }

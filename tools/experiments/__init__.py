@@ -26,13 +26,14 @@ fit = functools.partial(loop.fit, precision="float32", channels_last=False)
 @dataclass
 class Entry:
     """One table: ``run(seed, device, **settings)`` gives a row; with ``together``, ``run`` takes all seeds and gives
-    their rows, for what is faster side by side."""
+    their rows, for what is faster side by side; ``needs`` names packages beyond requirements.txt."""
 
     run: Callable[..., Any]
     settings: dict[str, Any]
     seeds: range
     full: bool = False  # planned for a GPU
     together: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def defaults(model: type[nn.Module], *without: str) -> dict[str, Any]:

@@ -127,16 +127,7 @@ _RUNS = {
     # as many steps as a DCGAN of 12,000 leaves time for.
     "r3gan_cifar10": (
         _long(
-            R3GAN,
-            4_500,
-            500,
-            latent_dim=64,
-            width=16,
-            patch=2,
-            r1=0.05,
-            r2=0.05,
-            lr_g=5e-4,
-            lr_d=5e-4,
+            R3GAN, 4_500, 500, latent_dim=64, width=16, patch=2, r1=0.05, r2=0.05, lr_g=5e-4, lr_d=5e-4,
             precision="bf16",
         ),
         range(1),

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from test_families import FAMILIES, SMALL, batch, build, noise, output, same
+from test_families import FAMILIES, SMALL, batch, build, noise, output, same, sources
 from torch import Tensor, nn
 
 from gan_course import cli, data, layers, losses, metrics, train
@@ -27,6 +27,19 @@ from tools import rehearse, standin
 
 pytestmark = pytest.mark.skipif(not standin.AVAILABLE, reason="this torch is too old for a device written in Python")
 every_family = pytest.mark.parametrize("name", FAMILIES)
+#: Their step differentiates a gradient in the pass of the loss itself. A device has a thread of its own for backward
+#: passes, and there the three gradients of a weight are added in another order than on the CPU.
+ADDED_IN_ANOTHER_ORDER = ("r3gan", "stylegan")
+
+
+def assert_equal(name: str, found: Any, expected: Any, what: str = "") -> None:
+    """Compare tensors, numbers, or rows of them: equal to the bit, or to rounding where sums have another order."""
+    if name in ADDED_IN_ANOTHER_ORDER:
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6, msg=lambda text: f"{what}: {text}")
+    elif isinstance(found, Tensor):
+        assert torch.equal(found, expected), what
+    else:
+        assert found == expected, what
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -91,14 +104,15 @@ def test_steps_and_samples_are_those_of_the_cpu(name, device):
             logs = model.step(real.to(place), None if labels is None else labels.to(place))
         assert all(value.device.type == place.type for value in logs.values()), "nothing waits for the device"
         if hasattr(model, "translate"):
-            made = model.eval().translate(noise(name).to(place).a.images(3))
+            made = model.eval().translate(sources(name, 3).to(place))
         else:
             made = model.eval().sample(3, generator=torch.Generator().manual_seed(1))
             assert model.sample(2).device.type == place.type
         assert made.device.type == place.type
         results.append(([value.item() for value in logs.values()], made.cpu()))
     (logs, made), (logs_there, made_there) = results
-    assert logs_there == logs and torch.equal(made_there, made)
+    assert_equal(name, logs_there, logs)
+    assert_equal(name, made_there, made)
 
 
 @every_family
@@ -119,13 +133,15 @@ def test_an_interrupted_run_ends_as_on_the_cpu(name, device, tmp_path):
     )  # fmt: skip
     assert same(there, resumed), "weights, optimizers, random states"
     for (key, value), other in zip(alone.state_dict().items(), there.state_dict().values(), strict=True):
-        assert torch.equal(value, other.cpu()), key
-    assert [row | {"seconds": 0} for row in history.rows] == [row | {"seconds": 0} for row in history_there.rows]
-    assert history.probes == history_there.probes
+        assert_equal(name, other.cpu(), value, key)
+    for row, row_there in zip(history.rows, history_there.rows, strict=True):
+        assert_equal(name, row_there | {"seconds": 0}, row | {"seconds": 0})
+    assert_equal(name, history_there.probes, history.probes)
     for step, samples in history_there.snapshots.items():
-        assert samples.device.type == "cpu" and torch.equal(samples, history.snapshots[step])
+        assert samples.device.type == "cpu"
+        assert_equal(name, samples, history.snapshots[step], f"samples of step {step}")
     on_cpu, _ = checkpoint.load_model(tmp_path / f"{device.type} 1" / CHECKPOINT)
-    assert torch.equal(output(on_cpu, name), output(alone.eval(), name)), "a run on a GPU can be looked at elsewhere"
+    assert_equal(name, output(on_cpu, name), output(alone.eval(), name), "a run on a GPU can be looked at elsewhere")
 
 
 @pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "cyclegan"])

@@ -110,7 +110,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 # Families that came later have a table of their own, so that a new one does not ask for all the others again.
-_LATER = ("r3gan", "stylegan")
+_LATER = ("biggan", "r3gan", "stargan", "stylegan")
 
 ENTRIES = {
     f"kill_resume{name}": Entry(

@@ -44,5 +44,4 @@ ENTRIES = {
     "speech_absolute": entry(),
     "speech_adversarial": entry(adversarial=0.03),
     "speech_spectral": entry(spectral=0.03),
-    "speech_both": entry(adversarial=0.03, spectral=0.03),
 }

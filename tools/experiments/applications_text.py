@@ -51,6 +51,34 @@ def words(
     return row
 
 
+def polish(
+    seed: int, device: torch.device, *,
+    program: str, steps: int, lr: float, lr_fast: float, lr_slow: float, judged: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Learn the words by likelihood for half of the steps, then by REINFORCE for the other half: at two rates, against
+    a new judge (``fresh``) and against one that has had ``judged`` updates on the words of the first half
+    (``judged``). Exact numbers, as in the table of the words."""
+    names = applications.load("text", program)
+    every, valid = (x.to(device) for x in names["all_words"]())
+    real, row = every[valid], {}
+
+    def report(name: str, model: nn.Module) -> None:
+        found = names["word_report"](model, every, valid)
+        row.update({f"{name}_{key}": value for key, value in found.items()})
+
+    for first, updates in {"fresh": 0, "judged": judged}.items():
+        for rate, lr_game in {"fast": lr_fast, "slow": lr_slow}.items():
+            torch.manual_seed(seed)
+            model, judge = names["NextSign"]().to(device), names["word_judge"]().to(device)
+            names["likelihood_words"](model, real, steps // 2, lr)
+            report("before", model)
+            # At rate 0 the judge alone learns.
+            names["adversarial_words"](model, judge, real, updates, names["reinforce_loss"], 0.0)
+            names["adversarial_words"](model, judge, real, steps - steps // 2, names["reinforce_loss"], lr_game)
+            report(f"{first}_{rate}", model)
+    return row
+
+
 def gradients(
     seed: int, device: torch.device, *, program: str, before: int, lr: float, batch: int, draws: int
 ) -> dict[str, Any]:
@@ -93,6 +121,9 @@ def gradients(
 _LR = 2e-3
 ENTRIES = {
     "text_words": applications.entry(words, "text", range(10), steps=400, lr=5e-3, lr_adversarial=_LR),
+    "text_polish": applications.entry(
+        polish, "text", range(10), steps=400, lr=5e-3, lr_fast=_LR, lr_slow=_LR / 4, judged=200
+    ),
     "text_gradients_early": applications.entry(gradients, "text", range(10), before=30, lr=_LR, batch=64, draws=100),
     "text_gradients_late": applications.entry(gradients, "text", range(10), before=200, lr=_LR, batch=64, draws=100),
 }

@@ -99,33 +99,28 @@ def late(
 
 def lengths(
     seed: int, device: torch.device, *,
-    data_name: str, steps: int, batch: int, every: int, runs: dict[str, dict[str, Any]], **model: Any,
+    data_name: str, steps: int, batch: int, every: int, penalties: list[float], **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a BigGAN for each of ``runs``, whose generator's first layer starts ``first`` times as long as drawn; judge
-    as ``biggan_parts``. Every so many steps, as means over the second half of the run: by how many degrees a step
-    turned the weights of the first layer (``turned_first``) and, in the middle of the other layers of the generator,
-    theirs (``turned_others``); and how long these weights are at the end, as a share of how long they were drawn."""
-    train_set, judged = _begin(data_name, device)
+    """Train a BigGAN with each weight of the penalty. Of the generator's first layer, and of the layer in the middle of
+    the others: by how many degrees a step turned its weights, every so many steps of the second half of the run, on
+    average (``turned``); and at the end how long they are, as a share of how long they were drawn (``size``), and the
+    mean of their squared singular values beside the largest, 1 for orthogonal matrices (``even``)."""
+    train_set = data.load(data_name, device=device)
     row = {}
-    for name, changed in runs.items():
+    for penalty in penalties:
         torch.manual_seed(seed)
-        changed = dict(changed)
-        factor = changed.pop("first", 1.0)
-        gan = BigGAN(train_set.shape, len(train_set.classes), **{**model, **changed}).to(device)
-        drawn = _copied(gan)
-        with torch.no_grad():
-            filters(gan.generator)["first"].mul_(factor)
-        angles = _watch(gan, steps // 2, every)
+        gan = BigGAN(train_set.shape, len(train_set.classes), orthogonal=penalty, **model).to(device)
+        drawn, angles = _copied(gan), _watch(gan, steps // 2, every)
         fit(gan, train_set, steps, batch=batch, seed=seed, progress=False)
-        row[name] = judged(gan, gan.ema, seed)
         measured = {
             "turned": {key: statistics.mean(found) for key, found in angles.items()},
             "size": {key: (w.norm() / drawn[key].norm()).item() for key, w in _copied(gan).items()},
             "even": {key: _evenness(w) for key, w in filters(gan.generator).items() if min(w.shape) > 1},
         }
+        row[f"{penalty:g}"] = {}
         for what, found in measured.items():
-            row[name][f"{what}_first"] = round(found.pop("first"), 3)
-            row[name][f"{what}_others"] = round(statistics.median(found.values()), 3)
+            row[f"{penalty:g}"][f"{what}_first"] = round(found.pop("first"), 3)
+            row[f"{penalty:g}"][f"{what}_others"] = round(statistics.median(found.values()), 3)
     return row
 
 
@@ -211,7 +206,6 @@ def _norm(weight: Tensor) -> float:
 
 
 _DIGITS = {"data_name": "digits", **defaults(BigGAN, "num_classes"), **RECIPES["digits"]}
-_SHORT = {"first": 0.4}  # about as short as the strong penalty makes it
 _MODEL = {key: value for key, value in _DIGITS.items() if key not in ("steps", "batch")}
 ENTRIES = {
     "biggan_parts": Entry(
@@ -222,7 +216,8 @@ ENTRIES = {
     "biggan_late": Entry(late, {**_DIGITS, "steps": 4_000, "every": 200}, range(2)),
     "biggan_lengths": Entry(
         lengths,
-        {**_DIGITS, "every": 10, "runs": {"whole": {}, "strong_penalty": {"orthogonal": 1e-2}, "short": _SHORT}},
+        {key: value for key, value in _DIGITS.items() if key != "orthogonal"}
+        | {"steps": 150, "every": 5, "penalties": [1e-4, 1e-2]},
         range(5),
     ),
     "biggan_digits_real": Entry(real, {"data_name": "digits"}, range(5)),

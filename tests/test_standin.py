@@ -80,6 +80,9 @@ def test_it_allows_what_a_gpu_allows_and_computes_as_the_cpu(device):
     assert torch.equal(x[torch.tensor([1])].cpu(), y[[1]]), "and so may indices"
     x[0, 1] = torch.tensor(7.0)
     assert (x[0, 1].item(), f"{x[0, 1]:.1f}", x[0].tolist()[1], y[0, 1] == 7) == (7, "7.0", 7, False)
+    sound, window = torch.sin(torch.arange(64.0)), torch.hann_window(16)  # inside, a tensor is transposed in place
+    spectrum = torch.stft(sound.to(device), 16, 4, window=window.to(device), return_complex=True)
+    assert torch.equal(spectrum.cpu(), torch.stft(sound, 16, 4, window=window, return_complex=True))
 
     torch.manual_seed(5)
     first, of_cpu = torch.randn(3, device=device), torch.get_rng_state()

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import backend_registration
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.flop_counter import flop_registry
 
@@ -113,6 +114,9 @@ def _compute(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     else:
         out = operation(*inner_args, **inner_kwargs)
     _count(operation, inner_args, inner_kwargs, flat, out)
+    if torch.Tag.inplace_view in tags:  # a tensor that gets another shape where it is, as in torch.stft
+        with no_dispatch():
+            operation(*args, **kwargs)
     if not stays:
         # torch would return the held tensor itself where nothing has to be converted
         return tree_map(lambda x: x.clone() if id(x) in held else x, out) if isinstance(out, Tensor) else out

@@ -31,6 +31,7 @@ class Weights:
 
 #: Lines as printed by ``tools/results.py run`` for the tables of these names.
 TRAINED: dict[str, Weights] = {
+    "biggan_cifar10": Weights(938412, "2d5e33ab69e4d22f92de5ab73141927e03a2c6c537144d6eb16433c2258120c4"),
     "captions_glyphs": Weights(887518, "2afcc52555e4e8e78553ab6d6d09b732fed1937d4fe5266ac312cb27caaa04b3"),
     "conditional_mnist": Weights(1142898, "76379f012a45c402d017985a128a833eb20b688dcd46d66681e6495d5bb3952d"),
     "cyclegan_facades": Weights(1385964, "be2f9b797ae8ceb7f3c33425192e55e61a0bebf526896839ade712b1bab58b59"),

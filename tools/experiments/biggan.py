@@ -212,7 +212,7 @@ ENTRIES = {
         parts, {**_DIGITS, "variants": VARIANTS, "thresholds": [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]}, range(5)
     ),
     # A batch of 64 with as many steps is "whole" of biggan_parts.
-    "biggan_batches": Entry(batches, {**_MODEL, "runs": [[16, 700], [256, 700], [16, 2_800], [256, 175]]}, range(1)),
+    "biggan_batches": Entry(batches, {**_MODEL, "runs": [[16, 700], [256, 700], [16, 2_800], [256, 175]]}, range(3)),
     "biggan_late": Entry(late, {**_DIGITS, "steps": 4_000, "every": 200}, range(2)),
     "biggan_lengths": Entry(
         lengths,

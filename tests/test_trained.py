@@ -15,6 +15,7 @@ from PIL import Image
 
 import gan_course
 from gan_course import notebook
+from gan_course.data import glyphs
 from gan_course.errors import DataError
 from gan_course.models import trained
 from gan_course.models.cyclegan import CycleGAN
@@ -22,6 +23,7 @@ from gan_course.models.dcgan import DCGAN
 from gan_course.models.pix2pix import Pix2Pix
 from gan_course.models.text import TextGAN
 from gan_course.models.wgan import WGANGP
+from tools.experiments import stargan
 
 
 def tiny(model):
@@ -129,6 +131,10 @@ def redrawn(model, row, shown):
     if model.family == "pix2pix":
         source, made, _ = shown.chunk(3)
         return [(model.translate(source), made)]
+    if model.family == "stargan":
+        fixed = {"family": glyphs.COMPLETE_FAMILIES}
+        characters = glyphs.make(500, glyphs.SPLIT_SEEDS["test"], model.shape[-1], fixed=fixed)
+        return [(stargan.sheet(model, characters, torch.device("cpu")), shown)]
     labels = torch.tensor(row["words"]) if model.family == "text" else None
     images = model.sample(64, labels, torch.Generator().manual_seed(0))
     assert images.std() > 0.2

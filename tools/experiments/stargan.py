@@ -56,7 +56,7 @@ def characters(
     least = {kind: min(v for k, v in row.items() if k.startswith(kind)) for kind in ("reached_", "kept_", "real_kept_")}
     row = {kind[:-1]: value for kind, value in least.items()} | row
     row |= {"cycle": history["cycle"][-1], "training_seconds": history["seconds"][-1], "commit": commit()}
-    return row | (publish(translator, name, _sheet(translator, test_set, device), 15) if seed == 0 else {})
+    return row | (publish(translator, name, sheet(translator, test_set, device), 15) if seed == 0 else {})
 
 
 def told(
@@ -114,7 +114,7 @@ def _read(critic: Any, images: Tensor, truth: glyphs.Glyphs, factor: str, kind: 
     return reached | kept | {f"{kind}family_by_{factor}": right["family"]}
 
 
-def _sheet(translator: StarGAN, images: glyphs.Glyphs, device: torch.device) -> Tensor:
+def sheet(translator: StarGAN, images: glyphs.Glyphs, device: torch.device) -> Tensor:
     """Ten characters, each beside its translations to all inks, all backgrounds and both weights."""
     source, labels, first = images.images(10).to(device), images.labelled(*FACTORS).labels[:10], 0
     columns = [source]

@@ -265,6 +265,18 @@ def test_the_wheel_is_whole_and_brings_the_tables(colab_machine: colab.Machine) 
     assert json.loads(printed(colab_machine, code)) == json.loads((results / "ring_fast.json").read_text("utf-8"))
 
 
+def test_imports_of_all_chapters_in_colab(colab_machine: colab.Machine) -> None:
+    """One Python imports what any chapter imports with Colab's versions."""
+    wanted = set()
+    for chapter in CHAPTERS:
+        for cell in nbformat.read(chapter, as_version=4).cells:
+            if cell.cell_type == "code":
+                ours = r"^(?:import|from) (?:gan_course|torch|numpy|matplotlib)\b.*[^(\\]$"  # on one line
+                wanted |= set(re.findall(ours, cell.source, re.M))
+    assert len(wanted) > len(CHAPTERS)
+    printed(colab_machine, "import sys\nfor line in sys.argv[1:]:\n    exec(line)", *sorted(wanted))
+
+
 @pytest.mark.parametrize("chapter", sorted(set(WITH_WIDGETS.values())), ids=lambda path: path.stem)
 def test_widgets_in_colab(chapter: Path, colab_machine: colab.Machine) -> None:
     """The shortest chapter runs whole; of the others the cells with widgets, with their trainings cut."""

@@ -346,6 +346,8 @@ def test_drawer_closes_when_an_entry_is_chosen(browser: sync_api.Browser) -> Non
 def test_search_works_offline(browser: sync_api.Browser, query: str) -> None:
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     visit = Visit("search", context.new_page())
+    texts: list[str] = []
+    visit.page.on("request", lambda request: texts.append(request.url) if "/search_texts/" in request.url else None)
     visit.open(f"?q={query}")
     visit.page.wait_for_selector("#search-results li a", timeout=10_000)
     links = visit.page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
@@ -354,6 +356,14 @@ def test_search_works_offline(browser: sync_api.Browser, query: str) -> None:
     excerpts.first.wait_for()
     assert query in " ".join(excerpts.all_inner_texts()).lower()
     assert any(re.search(r"vanilla_gan\.html.*#", link) for link in all_links(visit)), "no hit leads to a section"
+    assert len(set(texts)) == len(texts) < len(toc_pages()), "texts of results that are far below"
+    last = visit.page.locator("#search-results li:has(> a)").last
+    for _ in range(20):  # the results above grow meanwhile
+        last.scroll_into_view_if_needed()
+        visit.page.wait_for_timeout(200)
+        if last.locator(".context").is_visible():
+            break
+    sync_api.expect(last.locator(".context")).to_be_visible()
     assert visit.outside == [] and visit.complaints == []
     context.close()
 

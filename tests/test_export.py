@@ -253,7 +253,7 @@ def test_the_command_writes_a_run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["nothing", "web"], "model must be the folder of a run, or one of captions_glyphs, "),
+    (["nothing", "web"], "model must be the folder of a run, or one of biggan_cifar10, "),
     (["dcgan_cifar10", "web", "--direction", "ba"], "--direction must be 'ab' where there is one generator"),
     (["conditional_mnist", "web", "--classes", "a"], "--classes must be the 10 names"),
 ])  # fmt: skip

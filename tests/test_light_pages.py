@@ -126,7 +126,7 @@ def test_pictures_in_the_page_become_files_equal_ones_once(tmp_path: Path) -> No
     assert page.count("../../_images/") == 3 and page.endswith(uris[0][:200])  # a short one stays
 
 
-def test_search_reads_the_words_of_each_section() -> None:
+def test_search_reads_the_words_of_each_section(tmp_path: Path) -> None:
     formulas = nodes.math("", "x"), nodes.Text(" and "), nodes.math("", r"\\hat x"), nodes.Text(" below")
     inner = nodes.section("", nodes.title("", "Inner"), nodes.paragraph("", "", *formulas), ids=["inner"])
     code = nodes.literal_block("", "import torch")
@@ -135,5 +135,8 @@ def test_search_reads_the_words_of_each_section() -> None:
     app = SimpleNamespace(env=SimpleNamespace(docname="page"))
     search_texts.read(app, document)
     assert app.env.search_texts == {"page": [["outer", "some words"], ["inner", "x and below"]]}
+    search_texts.write(SimpleNamespace(env=app.env, builder=SimpleNamespace(format="html"), outdir=tmp_path), None)
+    written = (tmp_path / "_static" / "search_texts" / "page.js").read_text(encoding="utf-8")
+    assert written.endswith('["page"] = [["outer","some words"],["inner","x and below"]];\n')
     search_texts.forget(app, app.env, "page")
     assert app.env.search_texts == {}

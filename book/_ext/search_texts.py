@@ -1,4 +1,4 @@
-"""Sphinx extension: the text of each section in one script, from which the search page takes its excerpts.
+"""Sphinx extension: the text of each page's sections in a script, from which the search page takes its excerpts.
 
 Sphinx would fetch every page that was found, which a page opened from a file may not do.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,13 @@ def forget(app: Sphinx, env: Any, page: str) -> None:
 
 def write(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        content = json.dumps(dict(sorted(texts(app.env).items())), ensure_ascii=False, separators=(",", ":"))
-        target = Path(app.outdir) / "_static" / "search_texts.js"
-        target.write_text(f"window.SEARCH_TEXTS = {content};\n", encoding="utf-8")
+        folder = Path(app.outdir) / "_static" / "search_texts"
+        shutil.rmtree(folder, ignore_errors=True)  # a page may have gone
+        for page, sections in texts(app.env).items():
+            name, content = (json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in (page, sections))
+            target = folder / f"{page}.js"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(f"(window.SEARCH_TEXTS ??= {{}})[{name}] = {content};\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -104,23 +104,30 @@
     addEventListener("load", stay);
   }
 
-  // Excerpts of what the search finds, and links to the section where it stands. The texts are a script, since a page
-  // that was opened from a file may fetch nothing.
+  // Excerpts of what the search finds, and links to the section where it stands. The texts are scripts, since a page
+  // that was opened from a file may fetch nothing; each comes when a result of its page does.
   const results = document.getElementById("search-results");
   if (results) {
     const asked = (new URLSearchParams(location.search).get("q") || "").toLowerCase();
     const words = asked.match(/[\p{L}\p{N}]+/gu) || [];
-    const excerpt = item => {
+    const scripts = {};
+    const arrived = page => scripts[page] ??= new Promise(done => {
+      const script = document.createElement("script");
+      Object.assign(script, { src: `_static/search_texts/${page}.js`, onload: done, onerror: done });
+      document.head.append(script);
+    });
+    const excerpt = async item => {
       const link = item.querySelector("a");
-      const [page, anchor] = link?.getAttribute("href").split("#") || [];
-      const sections = window.SEARCH_TEXTS[page?.replace(/\.html.*/, "")];
-      if (!sections || item.querySelector(".context")) return;
+      const [address, anchor] = link.getAttribute("href").split("#");
+      const page = address.replace(/\.html.*/, "");
+      await arrived(page);
+      const sections = window.SEARCH_TEXTS?.[page];
+      if (!sections?.length) return;
       const worth = text => (text.includes(asked) ? 10 : 0) + words.filter(word => text.includes(word)).length;
       const own = sections.filter(([id]) => id === anchor);  // none if the page as a whole or a term was found
-      const [place, text] = (own.length ? own : sections)
-        .reduce((best, next) => worth(next[1].toLowerCase()) > worth(best[1].toLowerCase()) ? next : best, ["", ""]);
-      if (!text) return;
-      const found = [asked, ...words].map(word => text.toLowerCase().indexOf(word)).find(index => index >= 0);
+      const [place, text] = (own.length ? own : sections)  // the first, if only code or the title has the words
+        .reduce((best, next) => worth(next[1].toLowerCase()) > worth(best[1].toLowerCase()) ? next : best);
+      const found = [asked, ...words].map(word => text.toLowerCase().indexOf(word)).find(index => index >= 0) ?? 0;
       const start = found < 100 ? 0 : text.indexOf(" ", found - 100) + 1;
       const cut = text.slice(start, start + 260).replace(/\s+\S*$/, "");
       if (!anchor) link.hash = place;
@@ -128,11 +135,19 @@
         className: "context", textContent: `${start ? "… " : ""}${cut} …`,
       }));
     };
-    const script = Object.assign(document.createElement("script"), { src: "_static/search_texts.js" });
-    script.onload = () => {
-      new MutationObserver(() => all("li", results).forEach(excerpt)).observe(results, { childList: true, subtree: true });
-      all("li", results).forEach(excerpt);
+    const near = new IntersectionObserver(entries => {
+      for (const { target } of entries.filter(entry => entry.isIntersecting)) {
+        near.unobserve(target);
+        excerpt(target);
+      }
+    }, { rootMargin: "400px" });
+    const watch = () => {
+      for (const item of all("li:has(> a):not(.met)", results)) {
+        item.classList.add("met");
+        near.observe(item);
+      }
     };
-    document.head.append(script);
+    new MutationObserver(watch).observe(results, { childList: true, subtree: true });
+    watch();
   }
 })();

@@ -7,23 +7,23 @@ import math
 import pytest
 import torch
 
-from tools.experiments import applications
+from tools.experiments.applications import PROGRAMS
 
 PARTS = ("speech", "video", "distil", "codec", "text")
 
 
 def program(part: str) -> dict:
-    return applications.load(part, applications.version(part))
+    return PROGRAMS.load(part, PROGRAMS.version(part))
 
 
 def test_every_part_has_a_program_and_a_wrong_version_is_refused():
-    assert sorted(applications.programs()) == sorted(PARTS)
+    assert sorted(PROGRAMS.sources()) == sorted(PARTS)
     for part in PARTS:
         assert program(part)
     with pytest.raises(ValueError, match="program must be"):
-        applications.load("speech", "000000000000")
+        PROGRAMS.load("speech", "000000000000")
     with pytest.raises(ValueError, match="no program 'sound'"):
-        applications.source("sound")
+        PROGRAMS.source("sound")
 
 
 def test_noise_has_the_ratio_that_is_asked_for_and_the_measure_finds_it():

@@ -14,7 +14,7 @@ import torch
 from test_exercises import ANSWERS, NOTEBOOKS, checked, prepared, quick, told  # noqa: F401 (fixtures)
 
 from tools import results
-from tools.experiments import clinic
+from tools.experiments import clinic, programs
 from tools.results_page import spread
 
 PAGES = [stem for stem in NOTEBOOKS if stem.startswith("debugging_clinic")]
@@ -98,9 +98,10 @@ def test_a_table_is_stale_when_its_program_changes(tmp_path, monkeypatch):
     before = clinic.version(case)
     notebook = nbformat.read(NOTEBOOKS[PLACES[case]], as_version=4)
     next(cell for cell in notebook.cells if cell.id == f"case-{case}-solution").source += "\n# another line"
-    nbformat.write(notebook, tmp_path / "debugging_clinic.ipynb")
-    clinic.cells.cache_clear()
-    monkeypatch.setattr(clinic, "FOLDER", tmp_path)
+    (tmp_path / "appendix").mkdir()
+    nbformat.write(notebook, tmp_path / "appendix" / "debugging_clinic.ipynb")
+    programs.cells.cache_clear()
+    monkeypatch.setattr(programs, "BOOK", tmp_path)
     try:
         assert clinic.version(case) != before
         stored = results.read(TABLES[case])["settings"]
@@ -108,7 +109,7 @@ def test_a_table_is_stale_when_its_program_changes(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=f"programs must be '{clinic.version(case)}'.*, got '{before}'"):
             clinic.both(case, before)
     finally:
-        clinic.cells.cache_clear()
+        programs.cells.cache_clear()
 
 
 def test_programs_are_run_apart():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gan_course import data, metrics
-from tools.experiments import applications
+from tools.experiments.applications import PROGRAMS
 
 MEASURED = 2_000  # test images that are coded; as many others are the reference
 
@@ -23,7 +23,7 @@ def codec(
     from other test images, the share that the judge reads as the true digit, and how many of the codes are in use. The
     floor is what the test images themselves get.
     """
-    names = applications.load("codec", program)
+    names = PROGRAMS.load("codec", program)
     train = data.load("mnist", size=16, device=device)
     test = data.load("mnist", size=16, split="test", device=device)
     x, labels = test.images()[:MEASURED], test.labels[:MEASURED]
@@ -52,6 +52,6 @@ def codec(
 
 _SETTINGS = {"width": 32, "weight": 0.02, "steps": 700, "lr": 2e-3}
 ENTRIES = {
-    "codec_low": applications.entry(codec, "codec", range(5), codes=4, **_SETTINGS),
-    "codec_high": applications.entry(codec, "codec", range(5), codes=64, **_SETTINGS),
+    "codec_low": PROGRAMS.entry(codec, "codec", range(5), codes=4, **_SETTINGS),
+    "codec_high": PROGRAMS.entry(codec, "codec", range(5), codes=64, **_SETTINGS),
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gan_course import metrics
 from gan_course.theory import toy
-from tools.experiments import applications
+from tools.experiments.applications import PROGRAMS
 
 STEPS = (1, 2, 4, 8, 16, 50)
 #: The students: which term draws them to the teacher, whether a discriminator sees data and them, and whether they
@@ -52,7 +52,7 @@ def students(
     Measured are the teacher at 1 to 50 steps of Euler's method; the teacher after as many updates again
     (``longer50``), at 50 steps; the students; and other real points (the floor).
     """
-    names = applications.load("distil", program)
+    names = PROGRAMS.load("distil", program)
     mixture = toy.ring(std=std)
     generator = torch.Generator().manual_seed(seed)
     points = mixture.sample(20_000, generator).to(device)
@@ -95,7 +95,7 @@ def alone(
     together. ``matching``: a student by distribution matching alone whose second network has ``rounds`` updates for
     each of its own.
     """
-    names = applications.load("distil", program)
+    names = PROGRAMS.load("distil", program)
     mixture = toy.ring(std=std)
     generator = torch.Generator().manual_seed(seed)
     points = mixture.sample(20_000, generator).to(device)
@@ -120,6 +120,6 @@ def alone(
 
 _RING = {"std": 0.05, "teacher_steps": 2_000, "steps": 1_000, "samples": 4_000}
 ENTRIES = {
-    "distil_ring": applications.entry(students, "distil", range(10), **_RING),
-    "distil_alone": applications.entry(alone, "distil", range(10), **_RING, rounds=5),
+    "distil_ring": PROGRAMS.entry(students, "distil", range(10), **_RING),
+    "distil_alone": PROGRAMS.entry(alone, "distil", range(10), **_RING, rounds=5),
 }

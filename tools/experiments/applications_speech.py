@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from tools.experiments import Entry, applications
+from tools.experiments import Entry
+from tools.experiments.applications import PROGRAMS
 
 SOUNDS = {"train": 192, "test": 64}
 
@@ -18,7 +19,7 @@ def enhance(
     """Train a network to take white noise out of sounds (5 decibels), and measure it on sounds that it has not met: the
     ratio of signal to noise, the level of the hisses and a Frechet distance of spectra to other clean sounds; beside
     them what the noisy sounds get, and as ``floor`` the distance of the clean ones."""
-    names = applications.load("speech", program)
+    names = PROGRAMS.load("speech", program)
     draw = torch.Generator().manual_seed(1_000 + seed)
     clean, held_out, others = (names["speech_voices"](n, draw).to(device) for n in (train, test, test))
     noisy = names["speech_noisy"](held_out, draw)
@@ -37,7 +38,7 @@ def enhance(
 
 def entry(**weights: float) -> Entry:
     settings = {"steps": 2_000, "adversarial": 0.0, "spectral": 0.0, **SOUNDS}
-    return applications.entry(enhance, "speech", range(5), **{**settings, **weights})
+    return PROGRAMS.entry(enhance, "speech", range(5), **{**settings, **weights})
 
 
 ENTRIES = {

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tools.experiments import applications
+from tools.experiments.applications import PROGRAMS
 
 TEMPERATURES = (0.8, 0.6, 0.4, 0.2)
 
@@ -22,7 +22,7 @@ def words(
     the divergence of it from the truth (uniform over the 40 valid ones) in bits. The model of likelihood is also
     measured at lower temperatures.
     """
-    names = applications.load("text", program)
+    names = PROGRAMS.load("text", program)
     every, valid = (x.to(device) for x in names["all_words"]())
     real, row = every[valid], {}
 
@@ -58,7 +58,7 @@ def polish(
     """Learn the words by likelihood for half of the steps, then by REINFORCE for the other half: at two rates, against
     a new judge (``fresh``) and against one that has had ``judged`` updates on the words of the first half
     (``judged``). Exact numbers, as in the table of the words."""
-    names = applications.load("text", program)
+    names = PROGRAMS.load("text", program)
     every, valid = (x.to(device) for x in names["all_words"]())
     real, row = every[valid], {}
 
@@ -89,7 +89,7 @@ def gradients(
     length of its mean error (bias, without what chance adds to it) and of its deviations from its mean (variance), and
     the cosine between a single estimate and the exact gradient, all relative to the exact gradient.
     """
-    names = applications.load("text", program)
+    names = PROGRAMS.load("text", program)
     every, valid = (x.to(device) for x in names["all_words"]())
     torch.manual_seed(seed)
     model, judge = names["NextSign"]().to(device), names["word_judge"]().to(device)
@@ -120,10 +120,10 @@ def gradients(
 
 _LR = 2e-3
 ENTRIES = {
-    "text_words": applications.entry(words, "text", range(10), steps=400, lr=5e-3, lr_adversarial=_LR),
-    "text_polish": applications.entry(
+    "text_words": PROGRAMS.entry(words, "text", range(10), steps=400, lr=5e-3, lr_adversarial=_LR),
+    "text_polish": PROGRAMS.entry(
         polish, "text", range(10), steps=400, lr=5e-3, lr_fast=_LR, lr_slow=_LR / 4, judged=200
     ),
-    "text_gradients_early": applications.entry(gradients, "text", range(10), before=30, lr=_LR, batch=64, draws=100),
-    "text_gradients_late": applications.entry(gradients, "text", range(10), before=200, lr=_LR, batch=64, draws=100),
+    "text_gradients_early": PROGRAMS.entry(gradients, "text", range(10), before=30, lr=_LR, batch=64, draws=100),
+    "text_gradients_late": PROGRAMS.entry(gradients, "text", range(10), before=200, lr=_LR, batch=64, draws=100),
 }

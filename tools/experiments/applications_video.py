@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from gan_course import data
-from tools.experiments import Entry, applications
+from tools.experiments import Entry
+from tools.experiments.applications import PROGRAMS
 
 
 def move(
@@ -18,7 +19,7 @@ def move(
     shapes are in frames that follow each other; beside them what real clips of the training digits get, real ones
     whose frames are shuffled in time, and real frames that are dealt out to clips at random. The test clips are the
     same for all seeds."""
-    names = applications.load("video", program)
+    names = PROGRAMS.load("video", program)
     digits = {split: data.load("digits", split=split, device=device).images() for split in ("train", "test")}
     draw = torch.Generator().manual_seed(1_000 + seed)
     clips = names["video_clips"](digits["train"], train, draw)
@@ -37,7 +38,7 @@ def move(
 
 
 def entry(*seen: str) -> Entry:
-    return applications.entry(move, "video", range(5), seen=list(seen), steps=1_500, train=4_000, test=1_000)
+    return PROGRAMS.entry(move, "video", range(5), seen=list(seen), steps=1_500, train=4_000, test=1_000)
 
 
 ENTRIES = {

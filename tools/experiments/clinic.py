@@ -6,29 +6,19 @@ tables are in :mod:`.clinic_models` and :mod:`.clinic_training`.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
-import nbformat
+from tools.experiments import Entry, programs
 
-from tools.experiments import Entry
-
-FOLDER = Path(__file__).resolve().parents[2] / "book" / "appendix"
 SETUP = "case-setup"  # the cell with the imports that all cases share
 Cell = Literal["broken", "solution"]
 Better = Literal["lower", "higher"]
 
 
-@functools.cache
 def cells() -> dict[str, str]:
     """Return the sources of the cells of the clinic's notebooks by their ids."""
-    found: dict[str, str] = {}
-    for path in sorted(FOLDER.glob("debugging_clinic*.ipynb")):
-        found |= {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
-    return found
+    return {name: cell.source for name, cell in programs.cells("appendix/debugging_clinic*.ipynb").items()}
 
 
 def source(case: str, cell: Cell) -> str:
@@ -50,26 +40,22 @@ def source(case: str, cell: Cell) -> str:
 
 def program(case: str, cell: Cell) -> dict[str, Any]:
     """Run the shared imports and a case's program in an empty namespace; return the names that are defined then."""
-    names: dict[str, Any] = {"__name__": "clinic"}
-    for name, code in ((SETUP, cells()[SETUP]), (f"case-{case}-{cell}", source(case, cell))):
-        exec(compile(code, f"<{name}>", "exec"), names)
-    return names
+    return programs.run({SETUP: cells()[SETUP], f"case-{case}-{cell}": source(case, cell)})
 
 
 def version(case: str) -> str:
     """Return what tells whether one of a case's two programs has changed."""
-    both = source(case, "broken") + "\0" + source(case, "solution")
-    return hashlib.sha256(both.encode()).hexdigest()[:12]
+    return programs.version(source(case, "broken") + "\0" + source(case, "solution"))
 
 
-def both(case: str, programs: str) -> dict[Cell, dict[str, Any]]:
+def both(case: str, versions: str) -> dict[Cell, dict[str, Any]]:
     """Return the names of the broken and of the repaired program.
 
     Raises:
-        ValueError: if ``programs`` is not their :func:`version`.
+        ValueError: if ``versions`` is not their :func:`version`.
     """
-    if programs != version(case):
-        raise ValueError(f"programs must be {version(case)!r}, the version of case {case}, got {programs!r}")
+    if versions != version(case):
+        raise ValueError(f"programs must be {version(case)!r}, the version of case {case}, got {versions!r}")
     return {cell: program(case, cell) for cell in ("broken", "solution")}
 
 

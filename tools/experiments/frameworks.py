@@ -8,15 +8,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import linecache
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nbformat
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,9 +21,8 @@ from torch import Tensor, nn
 from gan_course import data, metrics
 from gan_course.layers import initialize
 from gan_course.metrics import judge
-from tools.experiments import Entry
+from tools.experiments import Entry, programs
 
-CHAPTER = Path(__file__).resolve().parents[2] / "book" / "beyond" / "frameworks.ipynb"
 NEEDS = ("tensorflow", "keras", "jax")
 SAMPLES = 2_000
 BETA2 = 1 - 2**-10  # exact in float32
@@ -38,13 +34,9 @@ def chapter() -> SimpleNamespace:
 
     ``keras``, ``tf`` and ``jax`` are None where the package is missing.
     """
-    names = {"__name__": "chapter", "find_spec": find_spec, "os": os, "np": np, "torch": torch, "nn": nn}
-    names["initialize"] = initialize
-    for cell in nbformat.read(CHAPTER, as_version=4).cells:
-        if "frameworks" in cell.metadata.get("tags", []):
-            name = f"<{CHAPTER.stem}, cell {cell.id}>"  # TensorFlow looks the source up
-            linecache.cache[name] = len(cell.source), None, cell.source.splitlines(keepends=True), name
-            exec(compile(cell.source, name, "exec"), names)
+    cells = programs.cells("beyond/frameworks.ipynb").values()
+    sources = {f"cell {cell.id}": cell.source for cell in cells if "frameworks" in cell.metadata.get("tags", [])}
+    names = programs.run(sources, find_spec=find_spec, os=os, np=np, torch=torch, nn=nn, initialize=initialize)
     return SimpleNamespace(**names)
 
 

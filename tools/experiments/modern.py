@@ -8,6 +8,7 @@ for all. The seeds of a table train side by side: one product of matrices serves
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,16 +17,29 @@ from torch.nn.functional import leaky_relu
 
 from gan_course import data, metrics
 from gan_course.metrics import judge
-from gan_course.models import common
 from gan_course.models import gan as perceptrons
 from gan_course.models.ema import EMA
 from gan_course.models.r3gan import R3GAN
 from gan_course.models.wgan import WGANGP
 from gan_course.theory import toy
 from gan_course.train.schedule import Schedule
-from tools.experiments import Entry, defaults, fit
+from tools.experiments import Entry, defaults
+from tools.experiments.programs import Programs
 from tools.experiments.remedies import Fourier
 from tools.experiments.ring import counted
+
+PROGRAMS = Programs(
+    "beyond/modern_gans",
+    imports="""
+import torch
+from torch import nn
+
+from gan_course import data, metrics
+from gan_course.models.r3gan import R3GAN
+from gan_course.theory import toy
+from gan_course.train import fit
+""",
+)
 
 
 class SideBySide(nn.Module):
@@ -175,41 +189,18 @@ def points(seeds: list[int], device: torch.device, *, target: str, divide: float
     ]
 
 
-class Steep(nn.Module):
-    """The perceptron of :mod:`gan_course.models.gan` behind random Fourier features, as it stands in the chapter."""
-
-    def __init__(self, width: int, frequency: float):
-        super().__init__()
-        self.features = Fourier(2, width, frequency)
-        self.layers = nn.Sequential(
-            nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map points ``(B, 2)`` to logits ``(B,)``."""
-        return self.layers(self.features(x)).squeeze(1)
-
-
 def alone(
-    seed: int, device: torch.device, *, penalties: dict[str, list[float]], divide: float, points: int, frequency: float,
-    steps: int, decay_from: int, batch: int, lr_d: float, width: int, **model: Any,
+    seed: int, device: torch.device, *, program: str, penalties: dict[str, list[float]], divide: float, points: int,
+    steps: int, batch: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Train on the grid as the chapter does, one trial alone, with the weights of R1 and R2 in ``penalties``; count the
     modes that 2,500 samples reach, and how they are shared."""
     mixture = toy.grid()
     mixture = toy.GaussianMixture(mixture.means / divide, mixture.std / divide)
     train_set = data.DataSet(mixture.sample(points, torch.Generator().manual_seed(0)), name="grid")
-    row = {}
-    for name, (r1, r2) in penalties.items():
-        torch.manual_seed(seed)
-        gan = R3GAN((2,), r1=r1, r2=r2, width=width, lr_d=lr_d, **model)
-        gan.discriminator = Steep(width, frequency)
-        gan.optimizer_d = common.adam(gan.discriminator, lr_d, gan.settings["beta1"], gan.settings["beta2"])
-        gan.to(device)
-        fit(gan, train_set, steps, batch=batch, seed=seed, decay_from=decay_from, progress=False)
-        samples = gan.sample(2_500, generator=torch.Generator().manual_seed(seed)).cpu()
-        row[name] = counted(samples, mixture)
-    return row
+    scale = SimpleNamespace(steps=steps, batch=batch, frames=2)
+    chapter = PROGRAMS.load("grid", program, device=device, scale=scale, mixture=mixture, points=train_set)
+    return {name: chapter["trained_points"](r1, r2, seed=seed)[0] for name, (r1, r2) in penalties.items()}
 
 
 def stacks(seeds: list[int], device: torch.device, *, n: int, **how: Any) -> list[dict[str, Any]]:
@@ -266,13 +257,12 @@ _STACKED = {
 }  # fmt: skip
 # As the chapter trains it, one seed after the other.
 _ALONE = {
-    **defaults(R3GAN, "r1", "r2"), **_NETWORKS,
-    "penalties": {"R1 and R2": [0.1, 0.1], "R1": [0.1, 0.0], "none": [0.0, 0.0]}, "frequency": 3.0, "divide": 8**0.5,
-    "points": 50_000, "steps": 1_500, "decay_from": 750, "batch": 256, "lr_g": 1e-3, "lr_d": 2e-3,
+    "penalties": {"R1 and R2": [0.1, 0.1], "R1": [0.1, 0.0], "none": [0.0, 0.0]}, "divide": 8**0.5, "points": 50_000,
+    "steps": 1_500, "batch": 256,
 }  # fmt: skip
 
 ENTRIES = {
-    "modern_grid": Entry(alone, _ALONE, range(10)),
+    "modern_grid": PROGRAMS.entry(alone, "grid", **_ALONE),
     **_games("slow", points, _SLOW, 0.1, {**_WGAN, "penalty": 0.1, "n_critic": 2}),
     **_games("steep", points, _STEEP, 0.1, {**_WGAN, "penalty": 1.0, "n_critic": 1}),
     **_games("stacked", stacks, _STACKED, 1.0, {"batch_norm": False, "penalty": 10.0, "n_critic": 1}),

@@ -166,10 +166,10 @@ def test_the_page_of_results_is_what_the_tables_give(capsys):
 
 def test_the_page_shows_medians_and_ranges():
     rows = [{"seed": s, "frechet": f, "classes": 10, "seconds": 1.0} for s, f in enumerate((12.34, 9.0, 100.4))]
-    made = {"what": "Do\n    it.", "settings": {"lr": 0.1, "loss": "hinge"}, "rows": rows}
+    made = {"what": "Do\n    :func:`it`.", "settings": {"lr": 0.1, "loss": "hinge"}, "rows": rows}
     other = {**made, "settings": {"lr": 0.2, "loss": "hinge"}, "rows": rows[:1]}
     assert results_page.group({"a": made, "b": other}).splitlines() == [
-        "Do it. Settings of the first line: lr 0.1, loss hinge.",
+        "Do `it`. Settings of the first line: lr 0.1, loss hinge.",
         "",
         "| table | seeds | frechet | classes | other settings |",
         "|---|---|---|---|---|",

@@ -23,6 +23,7 @@ from tools import experiments, results  # noqa: E402
 
 PAGE = ROOT / "book" / "appendix" / "results.md"
 NUMBERS = 4  # columns of results, so that a table can be read
+ROLE = re.compile(r":[a-z]+:(?=`)")  # Sphinx's, in docstrings; the page is plain Markdown
 NOT_RESULTS = ("seed", "seconds", "training_seconds")
 HEAD = """# Results
 
@@ -73,7 +74,8 @@ def group(tables: dict[str, dict[str, Any]]) -> str:
     first = next(iter(tables.values()))
     names = scalars(first)[:NUMBERS]
     names = [name for name in names if all(name in scalars(table) for table in tables.values())]
-    lines = [f"{' '.join(first['what'].split())} Settings of the first line: {told(first['settings'])}.", ""]
+    what = ROLE.sub("", " ".join(first["what"].split()))
+    lines = [f"{what} Settings of the first line: {told(first['settings'])}.", ""]
     lines.append("| " + " | ".join(["table", "seeds", *names, "other settings"]) + " |")
     lines.append("|---" * (len(names) + 3) + "|")
     for name, table in tables.items():

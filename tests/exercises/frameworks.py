@@ -155,6 +155,7 @@ ANSWERS = {
             }),
             PROGRAM.format(**{**MENDED, "loss": LOSS.format("torch.sigmoid(discriminator(fake))", "ones")}),
             PROGRAM.format(**{**MENDED, "loss": LOSS.format("discriminator(fake)", "zeros")}),
+            PROGRAM.format(**MENDED).replace("nn.Linear(128, 1))", "nn.Linear(128, 1), nn.Sigmoid())"),  # sigmoid twice
             PROGRAM.format(**{**MENDED, "latent": "10"}),
             PROGRAM.format(**{**MENDED, "loss": MENDED["loss"] + "\nfake = fake.detach()"}),
         ],
@@ -189,6 +190,7 @@ ANSWERS = {
             SIDE.format(RIGHT_SIDE, "(2, 2, 2)"),  # 56
             SIDE.format(RIGHT_SIDE, "(2, 2)"),
             SIDE.format(RIGHT_SIDE, "(1, 1, 2)"),
+            SIDE.format(RIGHT_SIDE, "(0.5, 2, 4)"),  # no whole number
             SIDE.format("s * (side - 1) + k", "(1, 2, 2)"),
             SIDE.format("s * side", "(1, 2, 2)"),
             SIDE.format('s * side if padding == "same" else s * (side - 1) + k', "(1, 2, 2)"),  # kernel below stride

@@ -191,7 +191,7 @@ class SNGAN(common.Sampler, nn.Module):
             common.update(self.optimizer_d, loss_d)
 
         # The gradient flows through the discriminator, and is kept in the generator only.
-        loss_g = self.generator_loss(self.logits(self.generator(self.latents(b))))  # equation 17; same weights as above
+        loss_g = self.generator_loss(self.logits(self.generator(self.latents(b))))  # equation 17; same u and v as above
         common.update(self.optimizer_g, loss_g)
 
         self.ema.update(self.generator)

@@ -19,6 +19,8 @@ CHAPTERS = execute.chapters()
 PAGES = sorted(path for path in (ROOT / "book").rglob("*.md") if ".ipynb_checkpoints" not in path.parts)
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])(/(home|root|work|tmp|Users)/|[A-Z]:\\)\w")
 SOLUTION = check_text.FOLDED["hide-cell"]
+FIGURE_NAME = re.compile(r"fig-[a-z]{2}[a-z0-9-]*")
+PLACEHOLDER = re.compile(r"\b(to be (written|added)|written later|placeholder|TODO|lorem ipsum)\b", re.I)
 
 
 @dataclass
@@ -47,6 +49,21 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
     return found
 
 
+def figure_problems(cell: NotebookNode) -> list[str]:
+    """Return what a cell's metadata say of its figure that was put there for want of the real words."""
+    told = cell.metadata.get("mystnb", {})
+    figure, alt = told.get("figure", {}), told.get("image", {}).get("alt", "")
+    found, caption = [], figure.get("caption", "")
+    if figure and len(caption) < 20:
+        found.append(f"its figure has no caption of at least 20 characters: {caption!r}")
+    if figure and not FIGURE_NAME.fullmatch(name := figure.get("name", "")):
+        found.append(f"the name of its figure is not fig- and a word in lower case: {name!r}")
+    for kind, text in (("caption", caption), ("alternative text", alt)):
+        if match := PLACEHOLDER.search(text):
+            found.append(f"the {kind} of its figure is still to come: {match[0]!r}")
+    return found
+
+
 def problems(notebook: NotebookNode, least_exercises: int = 8) -> list[str]:
     """Return what is wrong with a chapter, one line each."""
     found = []
@@ -70,6 +87,7 @@ def problems(notebook: NotebookNode, least_exercises: int = 8) -> list[str]:
             found.append(f"{name}: a solution has the tag hide-cell and begins with {SOLUTION!r}, nothing else has")
         if re.search(r"\b(TODO|FIXME|XXX)\b", cell.source):
             found.append(f"{name}: something is left to do")
+        found += [f"{name}: {problem}" for problem in figure_problems(cell)]
         outputs = cell.get("outputs", [])
         if any(output.output_type == "error" for output in outputs):
             found.append(f"{name}: its output is an error")
@@ -126,10 +144,14 @@ def good() -> NotebookNode:
     """A chapter with nothing wrong in it."""
     md, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
     figure = nbformat.v4.new_output("display_data", {"image/png": "aaaa", "text/plain": "<Figure>"})
+    told = {
+        "figure": {"caption": "Two curves of what is to be seen.", "name": "fig-curves"},
+        "image": {"alt": "Two curves that cross at one half"},
+    }
     cells = [
         md("# Chapter\n\n**Time:** core path 2 minutes, with the deeper sections 2, apart from exercises."),
         code("out = notebook.start('chapter')"),
-        code("plot()", outputs=[figure], metadata={"mystnb": {"image": {"alt": "Two curves that cross at one half"}}}),
+        code("plot()", outputs=[figure], metadata={"mystnb": told}),
     ]
     for number in range(8):
         hint = f"### Exercise {number}\n\nShow it.\n\n<details><summary>Hint</summary>\n\nLook.\n\n</details>\n"
@@ -151,6 +173,13 @@ def test_a_good_chapter_has_no_problem():
 
 def output(kind: str, **content) -> list[NotebookNode]:
     return [nbformat.v4.new_output(kind, **content)]
+
+
+def drawn(cells: list[NotebookNode], **told: str) -> None:
+    """Change what the metadata say of the figure: its caption, name or alt."""
+    mystnb = cells[2].metadata.mystnb
+    for key, text in told.items():
+        (mystnb.image if key == "alt" else mystnb.figure)[key] = text
 
 
 def said(cells: list[NotebookNode], text: str) -> None:
@@ -185,6 +214,14 @@ def said(cells: list[NotebookNode], text: str) -> None:
         (lambda cells: cells[4].update(source="x" * 75), "cell 4: wider than 74 characters"),
         (lambda cells: cells[4].update(outputs=output("error", ename="E")), "cell 4: its output is an error"),
         (lambda cells: cells[2].metadata.update(mystnb={}), "cell 2: its figure has no alternative text"),
+        (lambda cells: drawn(cells, caption="caption"), "cell 2: its figure has no caption of at least 20 characters"),
+        (lambda cells: cells[2].metadata.mystnb.figure.pop("caption"), "no caption of at least 20 characters: ''"),
+        (lambda cells: drawn(cells, name="fig-x"), "cell 2: the name of its figure is not fig- and a word"),
+        (lambda cells: drawn(cells, name="two-curves"), "the name of its figure is not fig- and a word"),
+        (lambda cells: cells[2].metadata.mystnb.figure.pop("name"), "the name of its figure is not fig- and a word"),
+        (lambda cells: drawn(cells, alt="A text that is to be written later"), "the alternative text of its figure"),
+        (lambda cells: drawn(cells, alt="A placeholder for this figure"), "the alternative text of its figure"),
+        (lambda cells: drawn(cells, caption="TODO: say what the curves are"), "cell 2: the caption of its figure is"),
         (lambda cells: cells[4].update(outputs=output("stream", text="/tmp/x.py:1: Warning")), "a path of a machine"),
         (lambda cells: cells[4].update(outputs=output("stream", text=r"in C:\Users")), "a path of a machine"),
     ],

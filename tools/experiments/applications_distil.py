@@ -49,8 +49,8 @@ def students(
 ) -> dict[str, Any]:
     """Train a flow-matching model on the ring of eight Gaussians; distil it to one step in six ways.
 
-    Measured are the teacher at 1 to 50 steps of Euler's method; the teacher after as many updates again
-    (``longer50``), at 50 steps; the students; and other real points (the floor).
+    Measured are the teacher at 1 to 50 steps of Euler's method; the teacher after ``steps`` more
+    updates at the rate 1e-3 (``longer50``), at 50 steps; the students; and other real points (the floor).
     """
     names = PROGRAMS.load("distil", program)
     mixture = toy.ring(std=std)

@@ -64,6 +64,11 @@ def figure_problems(cell: NotebookNode) -> list[str]:
     return found
 
 
+def takes_nan(check: str) -> list[str]:
+    """Return the lines of a check that refuse an answer which is too far off: with nan both > and < are false."""
+    return [line for line in check.splitlines() if re.search(r"\babs\([^<]* > ", line)]
+
+
 def problems(notebook: NotebookNode, least_exercises: int = 8) -> list[str]:
     """Return what is wrong with a chapter, one line each."""
     found = []
@@ -87,6 +92,8 @@ def problems(notebook: NotebookNode, least_exercises: int = 8) -> list[str]:
             found.append(f"{name}: a solution has the tag hide-cell and begins with {SOLUTION!r}, nothing else has")
         if re.search(r"\b(TODO|FIXME|XXX)\b", cell.source):
             found.append(f"{name}: something is left to do")
+        if cell.source.startswith("# @title Check"):
+            found += [f"{name}: takes nan for an answer: {line.strip()}" for line in takes_nan(cell.source)]
         found += [f"{name}: {problem}" for problem in figure_problems(cell)]
         outputs = cell.get("outputs", [])
         if any(output.output_type == "error" for output in outputs):
@@ -200,6 +207,10 @@ def said(cells: list[NotebookNode], text: str) -> None:
         (lambda cells: cells[2].metadata.update(FOLDED), "cell 2: a folded cell begins with '# @title '"),
         (lambda cells: cells[4].update(source="def check(answer): ..."), "cell 4: what checks an answer is folded"),
         (lambda cells: cells[4].update(source="# TODO"), "cell 4: something is left to do"),
+        (
+            lambda cells: cells[4].update(source="# @title Check\nif abs(got - 1) > 0.1:\n    pass"),
+            "cell 4: takes nan for an answer: if abs(got - 1) > 0.1:",
+        ),
         (lambda cells: said(cells, "{cite:p}`lin1991divergence`"), "cell 0: a role or directive shows raw: {cite:p}`"),
         (lambda cells: said(cells, "[Lin (1990)](https://doi.org/10.1109/18.61115)"), "in references.bib: Lin (1991)"),
         (lambda cells: said(cells, "[Lin, 1991](https://arxiv.org/abs/1406.2661)"), "Goodfellow et al. (2014)"),

@@ -36,7 +36,7 @@ class Generator(nn.Module):
 
     Each word of the label is a plane that is 1 or 0 everywhere. The borders are padded by zeros: with reflection, the
     planes stay constant under the first convolution, and instance norm, which subtracts each channel's mean, removes
-    all that they said. With zeros they leave a trace, near the border.
+    all that they said. With zeros they leave a trace: loud near the border, faint everywhere else.
 
     Args:
         channels: of the images.

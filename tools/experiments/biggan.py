@@ -101,10 +101,10 @@ def lengths(
     seed: int, device: torch.device, *,
     data_name: str, steps: int, batch: int, every: int, penalties: list[float], **model: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a BigGAN with each weight of the penalty. Of the generator's first layer, and of the layer in the middle of
-    the others: by how many degrees a step turned its weights, every so many steps of the second half of the run, on
-    average (``turned``); and at the end how long they are, as a share of how long they were drawn (``size``), and the
-    mean of their squared singular values beside the largest, 1 for orthogonal matrices (``even``)."""
+    """Train a BigGAN with each weight of the penalty. Of the generator's first layer, and as the median over its other
+    layers: by how many degrees a step turned the weights, every so many steps of the second half of the run, on average
+    (``turned``); and at the end how long they are, as a share of how long they were drawn (``size``), and the mean of
+    their squared singular values beside the largest, 1 for orthogonal matrices (``even``)."""
     train_set = data.load(data_name, device=device)
     row = {}
     for penalty in penalties:

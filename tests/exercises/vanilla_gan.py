@@ -22,6 +22,7 @@ ANSWERS = {
             LOSS + BCE.format("real_logits, fake_logits"),  # raises
             LOSS + BCE.format("real_logits.clamp(0, 1), fake_logits.clamp(0, 1)"),
             LOSS + BCE.format("torch.sigmoid(real_logits), torch.sigmoid(fake_logits)"),  # at logits of 40 it is not
+            LOSS + CRITERION + "return criterion(real.logit(), ones) + criterion(fake.logit(), zeros)",  # nan
             LOSS + "return torch.tensor(1.7314)",
             LOSS + CRITERION + "return criterion(real.sigmoid(), ones) + criterion(fake.sigmoid(), zeros)",
             LOSS + CRITERION + "return criterion(real, 1 - ones) + criterion(fake, 1 - zeros)",

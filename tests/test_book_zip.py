@@ -55,6 +55,7 @@ def test_no_file_too_many_and_none_too_few(unpacked: Path) -> None:
     pages = "".join((unpacked / name).read_text(encoding="utf-8") for name in names if name.endswith(".html"))
     assert [name for name in names if name.startswith("_sources/") and name not in pages] == []
     assert {f"{entry}.html" for entry in toc()} <= names
+    assert {f"_static/search_texts/{entry}.js" for entry in toc()} <= names
 
 
 def toc() -> list[str]:

@@ -139,8 +139,8 @@ def test_numbers_in_the_generators_sentences():
     (captions,), (drawn,) = stored("captions_glyphs")["rows"], stored("pix2pix_handwritten")["rows"]
     real_digits = median(stored("conditional_mnist_28_real")["rows"], "accuracy")
     real_photos = median(stored("conditional_cifar10_real")["rows"], "accuracy")
-    assert f"asked for in {100 * digits['accuracy']:.1f} %; of real images in {100 * real_digits:.1f} %" in text
-    assert f"asked for in {100 * photos['accuracy']:.1f} %; of real images in {100 * real_photos:.1f} %" in text
+    assert f"asked for in {100 * digits['accuracy']:.1f} %; of 2,000 real images in {100 * real_digits:.1f} %" in text
+    assert f"asked for in {100 * photos['accuracy']:.1f} %; of 2,000 real images in {100 * real_photos:.1f} %" in text
     assert f"together in {100 * captions['all']:.1f} % where training images had" in text
     assert f"in {100 * captions['all_held_out']:.1f} % where none had" in text
     ratios = [row["ratio"] for row in stored("browser_captions_variety")["rows"]]

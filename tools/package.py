@@ -44,7 +44,7 @@ TIME = (1980, 1, 1, 0, 0, 0)  # of every file: the earliest that a zip can hold
 FIRST = ("index.html", "search.html", "genindex.html", "py-modindex.html")  # what links lead to, and the way in
 PACKED = {".png", ".webp", ".jpg", ".jpeg", ".gif", ".woff", ".woff2"}  # gain nothing by compression
 LICENCE = re.compile(r"licen[cs]e|copying|notice", re.I)
-LIVE = "_static/live/"  # scripts and weights that a page loads when they are near or asked for
+LATER = ("_static/live/", "_static/search_texts/")  # what pages load when it comes near or is asked for
 
 
 def named(name: str, text: str) -> Iterator[str]:
@@ -73,7 +73,7 @@ def needed(folder: Path) -> list[str]:
         if name.endswith((".html", ".css", ".js")):
             text = (folder / name).read_text(encoding="utf-8")
             waiting += [other for other in named(name, text) if other in names]
-    return sorted(found | {name for name in names if name.startswith(LIVE) or LICENCE.search(name.rsplit("/", 1)[-1])})
+    return sorted(found | {name for name in names if name.startswith(LATER) or LICENCE.search(name.rsplit("/", 1)[-1])})
 
 
 @functools.cache

@@ -90,7 +90,7 @@ ANSWERS = {
             BOUND + "return torch.logsumexp(log_weights, 1) - math.log(log_weights.shape[1])",
             BOUND + "return torch.logsumexp(log_weights, 0) - math.log(log_weights.shape[1])",
             BOUND + "return torch.logsumexp(log_weights, 0) / len(log_weights)",
-            BOUND + "top = log_weights.max()\n    return (log_weights - top).exp().mean(0).log() + top",  # of all images
+            BOUND + "top = log_weights.max()\n    return (log_weights - top).exp().mean(0).log() + top",  # of all
             BOUND + "return (torch.logsumexp(log_weights, 0) - math.log(len(log_weights))).mean()",
             BOUND + "return log_weights.max(0).values",
             BOUND + "return torch.logsumexp(log_weights.clamp(min=-700), 0) - math.log(len(log_weights))",

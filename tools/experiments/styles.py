@@ -84,8 +84,8 @@ STYLES = {
     "_path_length_gentle": {"path_length": 0.01},  # chosen after the rows of weight 1, in which no letters form
 }
 _FEW = {**defaults(StyleGAN), "width": 16, "noise": False, "steps": 2_000, "batch": 32, "size": 16, "images": 100}
-# The aim of Karras et al. (2020, ADA) is .6. That of .2 was chosen after the rows without augmentation, whose r_t is .6
-# at most.
+# The aim of Karras et al. (2020, ADA) is .6. That of .2 was chosen after four rows without augmentation, whose r_t
+# was .6 at most.
 FEW = {"none": {}, "adaptive": {"ada_target": 0.2, "ada_images": 20_000}}
 
 ENTRIES = {
